@@ -1,0 +1,37 @@
+// What JavaScript sees: { Socket, notify, lockFile }. src/system/native.ts documents each.
+#include "flowlogd.h"
+
+#define METHOD(name, function) {name, NULL, function, NULL, NULL, NULL, napi_default_method, NULL}
+#define GETTER(name, function) {name, NULL, NULL, function, NULL, NULL, napi_enumerable, NULL}
+
+static const napi_property_descriptor members[] = {
+  GETTER("portId", get_port_id),
+  GETTER("receiveBuffer", get_receive_buffer),
+  METHOD("join", join_group),
+  METHOD("leave", leave_group),
+  METHOD("setOption", set_option),
+  METHOD("setReceiveBuffer", set_receive_buffer),
+  METHOD("drops", get_drops),
+  METHOD("send", send_bytes),
+  METHOD("attach", attach),
+  METHOD("receive", receive),
+  METHOD("wait", wait_readable),
+  METHOD("watch", watch),
+  METHOD("unwatch", unwatch),
+  METHOD("ref", ref_loop),
+  METHOD("unref", unref_loop),
+  METHOD("close", close_socket),
+};
+
+NAPI_MODULE_INIT() {
+  napi_value class, function;
+  size_t count = sizeof members / sizeof *members;
+  if (napi_define_class(env, "Socket", NAPI_AUTO_LENGTH, new_socket, NULL, count, members, &class) != napi_ok ||
+      napi_set_named_property(env, exports, "Socket", class) != napi_ok ||
+      napi_create_function(env, "notify", NAPI_AUTO_LENGTH, notify, NULL, &function) != napi_ok ||
+      napi_set_named_property(env, exports, "notify", function) != napi_ok ||
+      napi_create_function(env, "lockFile", NAPI_AUTO_LENGTH, lock_file, NULL, &function) != napi_ok ||
+      napi_set_named_property(env, exports, "lockFile", function) != napi_ok)
+    return NULL;
+  return exports;
+}

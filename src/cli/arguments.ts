@@ -1,0 +1,89 @@
+import { parseArgs } from 'node:util';
+
+export const USAGE = `flowlogd: Netfilter event logger
+
+Usage: flowlogd [OPTIONS]             run the daemon
+       flowlogd check FILE            read a configuration and report every error in it
+       flowlogd info [PLUGIN]         list the plugins, or one plugin's options and keys
+
+Options:
+  -c, --configfile FILE   configuration (default /etc/ulogd.conf)
+  -d, --daemon            run in the background
+  -p, --pidfile FILE      write the process id there, and keep the file locked
+  -u, --uid USER          run as this user once everything is open
+  -l, --loglevel LEVEL    1 debug, 3 info, 5 notice, 7 error, 8 fatal; wins over the configuration
+  -v, --verbose           copy the daemon's log to stderr
+  -i, --info PLUGIN       the same as "flowlogd info"; ulogd_output_JSON.so is accepted for JSON
+  -V, --version           print the version
+  -h, --help              print this
+`;
+
+export interface RunArguments {
+  readonly command: 'run';
+  readonly configFile: string;
+  readonly daemon: boolean;
+  readonly verbose: boolean;
+  readonly pidFile?: string;
+  readonly user?: string;
+  readonly logLevel?: number;
+}
+
+export type Arguments =
+  | RunArguments
+  | { readonly command: 'help' | 'version' }
+  | { readonly command: 'check'; readonly file: string }
+  | { readonly command: 'info'; readonly plugin?: string };
+
+/** Reads the command line, ulogd's flags and our commands. Throws UsageError. */
+export function readArguments(args: readonly string[]): Arguments {
+  const [first, ...rest] = args;
+  if (first !== undefined && !first.startsWith('-')) return readCommand(first, rest);
+  const { values } = parse(args);
+  if (values.help) return { command: 'help' };
+  if (values.version) return { command: 'version' };
+  if (values.info !== undefined) return { command: 'info', plugin: values.info };
+  const logLevel = Number.parseInt(values.loglevel ?? '', 10);
+  return {
+    command: 'run',
+    configFile: values.configfile,
+    daemon: values.daemon,
+    verbose: values.verbose,
+    ...(values.pidfile === undefined ? {} : { pidFile: values.pidfile }),
+    ...(values.uid === undefined ? {} : { user: values.uid }),
+    ...(logLevel > 0 ? { logLevel } : {}), // as in ulogd: 0 and what is no number count for nothing
+  };
+}
+
+/** A command line that cannot be understood; the message is for the person who typed it. */
+export class UsageError extends Error {}
+
+function readCommand(command: string, rest: readonly string[]): Arguments {
+  const [operand] = rest;
+  if (command === 'help') return { command: 'help' };
+  if (command === 'check' && rest.length === 1 && operand !== undefined) return { command: 'check', file: operand };
+  if (command === 'check') throw new UsageError('check takes one FILE');
+  if (command === 'info' && rest.length <= 1) return operand === undefined ? { command } : { command, plugin: operand };
+  if (command === 'info') throw new UsageError('info takes one PLUGIN at most');
+  throw new UsageError(`unknown command "${command}"`);
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        configfile: { type: 'string', short: 'c', default: '/etc/ulogd.conf' },
+        daemon: { type: 'boolean', short: 'd', default: false },
+        pidfile: { type: 'string', short: 'p' },
+        uid: { type: 'string', short: 'u' },
+        verbose: { type: 'boolean', short: 'v', default: false },
+        loglevel: { type: 'string', short: 'l' },
+        info: { type: 'string', short: 'i' },
+        version: { type: 'boolean', short: 'V', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}

@@ -1,0 +1,82 @@
+import { suggestion } from '../config/nearest.ts';
+import type { OptionSpec } from '../config/option.ts';
+import { pluginOfPath } from '../config/plugin-name.ts';
+import type { KeySpecs, KeyType, ReadSpecs } from '../pipeline/key.ts';
+import type { Plugin } from '../pipeline/plugin.ts';
+import { loadCatalog, loadPlugin, pluginNames } from './registry.ts';
+
+/** ulogd's words for types, as `ulogd --info` prints them. */
+const TYPE_WORDS: Readonly<Record<KeyType, string>> = {
+  bool: 'boolean',
+  u8: 'unsigned int 8',
+  u16: 'unsigned int 16',
+  u32: 'unsigned int 32',
+  u64: 'unsigned int 64',
+  ip: 'IP addr',
+  string: 'string',
+  rawstr: 'raw string',
+  raw: 'raw data',
+};
+
+/** `flowlogd info [PLUGIN]`: the plugins there are, or one plugin's options and keys; 1 if there is none of that name. */
+export async function info(name?: string): Promise<number> {
+  if (name === undefined) {
+    process.stdout.write(overview(await loadCatalog()));
+    return 0;
+  }
+  const plugin = await loadPlugin(pluginOfPath(name) ?? name);
+  if (!plugin) {
+    process.stderr.write(`flowlogd: there is no plugin "${name}"${suggestion(name, pluginNames)}\n`);
+    return 1;
+  }
+  process.stdout.write(describe(plugin));
+  return 0;
+}
+
+function overview(catalog: readonly Plugin[]): string {
+  const width = Math.max(...catalog.map(({ name }) => name.length)) + 2;
+  const part = (role: Plugin['role'], title: string) =>
+    `${title}:\n${catalog
+      .filter((plugin) => plugin.role === role)
+      .map(({ name, summary }) => `  ${name.padEnd(width)}${summary}\n`)
+      .join('')}`;
+  return `${part('input', 'Inputs')}${part('filter', 'Filters')}${part('output', 'Outputs')}`;
+}
+
+function describe(plugin: Plugin): string {
+  const reads = plugin.role === 'input' ? undefined : plugin.reads;
+  const writes = plugin.role === 'output' ? undefined : plugin.writes;
+  return [
+    `Name: ${plugin.name}`,
+    `      ${plugin.summary}`,
+    `Example: ${plugin.example}`,
+    'Config options:',
+    ...Object.entries(plugin.options).map(([name, spec]) => `\t${optionLine(name, spec)}`),
+    'Input keys:',
+    ...inputLines(reads),
+    'Output keys:',
+    ...outputLines(writes),
+    '',
+  ].join('\n');
+}
+
+function optionLine(name: string, spec: OptionSpec): string {
+  const type = spec.type === 'int' ? 'Integer' : spec.type === 'bool' ? 'Boolean' : 'String';
+  const unit = spec.type === 'int' && spec.unit ? ` ${spec.unit}` : '';
+  const shown = typeof spec.default === 'boolean' ? Number(spec.default) : spec.default;
+  const choices = spec.type === 'choice' ? `, one of ${spec.choices.join(' ')}` : '';
+  return `Var: ${name} (${type}, Default: ${shown}${unit}${choices}${spec.required ? ', Mandatory' : ''})\t${spec.doc}`;
+}
+
+function inputLines(reads: ReadSpecs | 'every' | undefined): string[] {
+  if (reads === undefined) return ['\tNo input keys'];
+  if (reads === 'every') return ['\tEvery key of the stack'];
+  return Object.entries(reads).map(
+    ([key, { type, optional }]) => `\tKey: ${key} (${TYPE_WORDS[type]}${optional ? ', optional' : ''})`,
+  );
+}
+
+function outputLines(writes: KeySpecs | undefined): string[] {
+  if (writes === undefined) return ['\tNo output keys'];
+  return Object.entries(writes).map(([key, { type, doc }]) => `\tKey: ${key} (${TYPE_WORDS[type]})\t${doc}`);
+}

@@ -1,0 +1,55 @@
+import type { Section } from './lexer.ts';
+import { type OptionSpecs, type OptionValues, type Resolved, resolveOptions } from './option.ts';
+import { isLoadable, pluginOfPath, unknownPlugin } from './plugin-name.ts';
+import { quote } from './problem.ts';
+
+/** What `[global]` may say. */
+export const GLOBAL_OPTIONS = {
+  logfile: {
+    type: 'string',
+    default: '',
+    doc: 'Where the daemon logs what it does: a path, `stdout` or `syslog`. Without it ulogd opens no log at all.',
+  },
+  loglevel: {
+    type: 'int',
+    default: 5,
+    min: 1,
+    max: 8,
+    doc: 'Least important messages to log: 1 debug, 3 info, 5 notice, 7 error, 8 fatal.',
+  },
+  plugin: {
+    type: 'lines',
+    default: [],
+    doc: 'Path of an ulogd plugin; its name selects the built-in plugin, the file need not exist.',
+  },
+  stack: {
+    type: 'lines',
+    default: [],
+    doc: 'The way of an event: `id:PLUGIN,id:PLUGIN,…` from an input to an output, without blanks.',
+  },
+  compat: {
+    type: 'choice',
+    default: '',
+    choices: ['', 'ulogd-2.0.8'],
+    doc: 'Whose bytes to write: those that are right, or exactly those of ulogd 2.0.8, its mistakes included.',
+  },
+} as const satisfies OptionSpecs;
+
+/** Values of `[global]`. */
+export type GlobalValues = OptionValues<typeof GLOBAL_OPTIONS>;
+
+/** Reads `[global]`. Names in `plugin=` lines are checked against `known`, and only warned of: a stack may not need them. */
+export function readGlobal(section: Section, known: readonly string[]): Resolved<typeof GLOBAL_OPTIONS> {
+  // Whether an unknown key is an error, a key says.
+  const resolve = (compat: boolean) =>
+    resolveOptions(section, GLOBAL_OPTIONS, { at: { ...section, id: section.name }, compat });
+  const strict = resolve(false);
+  const { values, problems } = strict.values.compat === '' ? strict : resolve(true);
+  for (const { file, line, valueColumn, value } of values.plugin) {
+    const name = pluginOfPath(value);
+    if (name !== undefined && isLoadable(name, known)) continue;
+    const what = name === undefined ? `${quote(value)} is not the path of an ulogd plugin` : unknownPlugin(name, known);
+    problems.push({ file, line, column: valueColumn, message: `plugin: ${what}`, severity: 'warning' });
+  }
+  return { values, problems };
+}

@@ -1,0 +1,66 @@
+import { suggestion } from './nearest.ts';
+import type { ChoiceOption, IntOption, LinesOption, ListOption, OptionSpec } from './option.ts';
+import { quote } from './problem.ts';
+
+/** A value of the type that its option says, or what is wrong with the text. */
+export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
+
+/** Reads the text of a value as its option says. Messages hold the text and what is allowed. */
+export function parseValue(spec: Exclude<OptionSpec, LinesOption>, text: string): Parsed {
+  switch (spec.type) {
+    case 'int':
+      return parseInteger(spec, text);
+    case 'bool':
+      return parseBoolean(text);
+    case 'string':
+      return { ok: true, value: text };
+    case 'choice':
+      return parseChoice(spec, text);
+    case 'list':
+      return parseList(spec, text);
+  }
+}
+
+function parseInteger(spec: IntOption, text: string): Parsed {
+  const { min = 0, max = 0xffffffff, unit } = spec;
+  const range = `(${min < 0 ? `${min} to ${max}` : `${min}-${max}`}${unit ? ` ${unit}` : ''})`;
+  const value = toInteger(text);
+  if (value === undefined) return { ok: false, message: `${quote(text)} is not an integer ${range}` };
+  if (value < min || value > max) return { ok: false, message: `${quote(text)} is out of range ${range}` };
+  return { ok: true, value };
+}
+
+// The bases of strtoul(…, 0), but unlike it the whole text must be the number.
+const INTEGER = /^([+-]?)(?:0x([0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))$/i;
+
+function toInteger(text: string): number | undefined {
+  const match = INTEGER.exec(text);
+  if (!match) return undefined;
+  const [, sign, hex, octal, decimal] = match;
+  const value = hex ? Number.parseInt(hex, 16) : octal ? Number.parseInt(octal, 8) : Number(decimal);
+  return sign === '-' && value !== 0 ? -value : value;
+}
+
+function parseBoolean(text: string): Parsed {
+  const number = toInteger(text);
+  if (number !== undefined) return { ok: true, value: number !== 0 };
+  if (/^(?:yes|on|true)$/i.test(text)) return { ok: true, value: true };
+  if (/^(?:no|off|false)$/i.test(text)) return { ok: true, value: false };
+  return { ok: false, message: `${quote(text)} is neither yes nor no (1, 0, yes, no, on, off, true, false)` };
+}
+
+function parseChoice(spec: ChoiceOption, text: string): Parsed {
+  const value = spec.choices.find((choice) => choice.toLowerCase() === text.toLowerCase());
+  if (value !== undefined) return { ok: true, value };
+  const choices = spec.choices.map((choice) => (choice === '' ? '""' : choice)).join(', ');
+  return { ok: false, message: `${quote(text)} is none of ${choices}${suggestion(text, spec.choices)}` };
+}
+
+function parseList(spec: ListOption, text: string): Parsed {
+  const value = text.split(',').flatMap((word) => word.trim() || []);
+  for (const word of value) {
+    const message = spec.check?.(word);
+    if (message !== undefined) return { ok: false, message };
+  }
+  return { ok: true, value };
+}

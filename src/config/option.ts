@@ -1,0 +1,139 @@
+import { afterValue, type Entry, ignoredText, type Section } from './lexer.ts';
+import { suggestion } from './nearest.ts';
+import { parseValue } from './option-value.ts';
+import { type Place, type Problem, quote } from './problem.ts';
+
+interface Described<Default> {
+  readonly default: Default;
+  /** One sentence for people. */
+  readonly doc: string;
+  /** The default is no answer: a configuration must give one. */
+  readonly required?: true;
+}
+
+/** A number as strtoul(…, 0) reads it: decimal, 0x and hexadecimal, 0 and octal. Range 0 to 2³²-1 unless stated. */
+export interface IntOption extends Described<number> {
+  readonly type: 'int';
+  readonly min?: number;
+  readonly max?: number;
+  /** What is counted, in the plural: `bytes`, `seconds`. */
+  readonly unit?: string;
+}
+
+/** 0 or 1 (any number but 0 is true), or yes, no, on, off, true, false. */
+export interface BoolOption extends Described<boolean> {
+  readonly type: 'bool';
+}
+
+/** Any text. */
+export interface StringOption extends Described<string> {
+  readonly type: 'string';
+  /** Never to be shown or logged. */
+  readonly secret?: true;
+}
+
+/** One of a few words, in any case. */
+export interface ChoiceOption extends Described<string> {
+  readonly type: 'choice';
+  readonly choices: readonly string[];
+}
+
+/** Words between commas. */
+export interface ListOption extends Described<readonly string[]> {
+  readonly type: 'list';
+  /** What is wrong with a word, or undefined. */
+  readonly check?: (word: string) => string | undefined;
+}
+
+/** A key that stands in as many lines as one likes; the reader of the lines makes sense of them. */
+export interface LinesOption extends Described<readonly Entry[]> {
+  readonly type: 'lines';
+}
+
+export type OptionSpec = IntOption | BoolOption | StringOption | ChoiceOption | ListOption | LinesOption;
+
+/** Options by key. */
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** The value of one option: what `type` says, and for a choice the union of its words. */
+export type OptionValue<Spec> = Spec extends { readonly type: 'int' }
+  ? number
+  : Spec extends { readonly type: 'bool' }
+    ? boolean
+    : Spec extends { readonly type: 'string' }
+      ? string
+      : Spec extends { readonly type: 'choice'; readonly choices: readonly (infer Choice)[] }
+        ? Choice
+        : Spec extends { readonly type: 'list' }
+          ? readonly string[]
+          : Spec extends { readonly type: 'lines' }
+            ? readonly Entry[]
+            : never;
+
+/** The values of a plugin's options, by key: what `link` is given. */
+export type OptionValues<Specs> = { readonly [Key in keyof Specs]: OptionValue<Specs[Key]> };
+
+/** Who asks for the values of a section: a step of a stack, which has a place even when the section is missing. */
+export interface Asker extends Place {
+  /** Name of the section. */
+  readonly id: string;
+}
+
+/** The values of all options of a section, and what was wrong with it. */
+export interface Resolved<Specs> {
+  /** Complete even when there are errors, so that what depends on them can be checked too. */
+  readonly values: OptionValues<Specs>;
+  readonly problems: Problem[];
+}
+
+/**
+ * The values of a section, with defaults for what it does not say; a missing section is all defaults. `compat` takes
+ * keys as ulogd 2.0.8 did, which ignored those it did not know: they are warnings, not errors.
+ */
+export function resolveOptions<const Specs extends OptionSpecs>(
+  section: Section | undefined,
+  specs: Specs,
+  { at, compat }: { readonly at: Asker; readonly compat: boolean },
+): Resolved<Specs> {
+  const problems: Problem[] = [];
+  const given = new Map<string, Entry>();
+  const values: Record<string, unknown> = {};
+  for (const [key, spec] of Object.entries(specs)) values[key] = spec.type === 'lines' ? [] : spec.default;
+
+  for (const entry of section?.entries ?? []) {
+    const { file, line, key } = entry;
+    const report = (column: number, message: string, severity: Problem['severity'] = 'error') =>
+      problems.push({ file, line, column, message: `[${at.id}] ${key}: ${message}`, severity });
+
+    const spec = Object.hasOwn(specs, key) ? specs[key] : undefined;
+    if (!spec) {
+      report(entry.column, `unknown option${suggestion(key, Object.keys(specs))}`, compat ? 'warning' : 'error');
+      continue;
+    }
+    const first = given.get(key);
+    if (spec.type === 'lines') {
+      (values[key] as Entry[]).push(entry);
+    } else if (first) {
+      report(entry.column, `given twice, in line ${first.line} and in line ${line}`);
+      continue;
+    } else {
+      const ignored = ignoredText(entry);
+      if (ignored !== undefined) {
+        const text = spec.type === 'string' && spec.secret ? 'text' : quote(ignored);
+        report(afterValue(entry), `${text} after the value is ignored: put a value with blanks in quotes`, 'warning');
+      }
+      const result = parseValue(spec, entry.value);
+      if (result.ok) values[key] = result.value;
+      else report(entry.valueColumn, result.message);
+    }
+    given.set(key, entry);
+  }
+
+  for (const [key, spec] of Object.entries(specs)) {
+    if (!spec.required || given.has(key)) continue;
+    const { file, line, column } = section ?? at;
+    const why = section ? 'required' : `required, but there is no section [${at.id}]`;
+    problems.push({ file, line, column, message: `[${at.id}] ${key}: ${why}`, severity: 'error' });
+  }
+  return { values: values as OptionValues<Specs>, problems };
+}

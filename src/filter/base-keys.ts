@@ -1,0 +1,78 @@
+import type { KeySpec, KeySpecs } from '../pipeline/key.ts';
+
+const u8 = (doc: string, field?: number) => number('u8', doc, field);
+const u16 = (doc: string, field?: number) => number('u16', doc, field);
+const u32 = (doc: string, field?: number) => number('u32', doc, field);
+const bool = (doc: string) => ({ type: 'bool', doc }) as const;
+const number = <T extends KeySpec['type']>(type: T, doc: string, field?: number) =>
+  field === undefined ? { type, doc } : { type, doc, ipfix: { field } };
+const port = (doc: string, cim: string, field?: number) => ({ ...u16(doc, field), cim });
+
+/** What BASE reads out of a packet, in ulogd's order. */
+export const baseKeys = {
+  'ip.saddr': { type: 'ip', doc: 'Source address.', ipfix: { field: 8 } },
+  'ip.daddr': { type: 'ip', doc: 'Destination address.', ipfix: { field: 12 } },
+  'ip.protocol': u8('Protocol of the payload; for IPv6, of the last header.', 4),
+  'ip.tos': u8('IPv4 type of service.', 5),
+  'ip.ttl': u8('IPv4 time to live.', 192),
+  'ip.totlen': u16('IPv4 total length, in bytes.', 190),
+  'ip.ihl': u8('IPv4 header length, in 32-bit words.', 207),
+  'ip.csum': u16('IPv4 header checksum.'),
+  'ip.id': u16('IPv4 identification.', 54),
+  'ip.fragoff': u16('IPv4 fragment field: flags in the upper three bits, offset in units of 8 bytes below.', 88),
+  'ip6.payloadlen': u16('IPv6 payload length, in bytes.', 191),
+  'ip6.priority': u8('IPv6 traffic class.'),
+  'ip6.flowlabel': u32('IPv6 flow label.', 31),
+  'ip6.hoplimit': u8('IPv6 hop limit.'),
+  'ip6.nexthdr': u8('Protocol behind the IPv6 extension headers.', 193),
+  'ip6.fragoff': u16('IPv6 fragment offset, in bytes.'),
+  'ip6.fragid': u32('IPv6 fragment identification.'),
+  'tcp.sport': port('TCP source port.', 'src_port', 182),
+  'tcp.dport': port('TCP destination port.', 'dest_port', 183),
+  'tcp.seq': u32('TCP sequence number.', 184),
+  'tcp.ackseq': u32('TCP acknowledgment number.', 185),
+  'tcp.window': u16('TCP window, as in the header.', 186),
+  'tcp.offset': u8('TCP header length, in 32-bit words.'),
+  'tcp.reserved': u8('The four reserved bits of the TCP header.'),
+  'tcp.urg': bool('TCP flag URG.'),
+  'tcp.urgp': u16('TCP urgent pointer, if URG is set.', 187),
+  'tcp.ack': bool('TCP flag ACK.'),
+  'tcp.psh': bool('TCP flag PSH.'),
+  'tcp.rst': bool('TCP flag RST.'),
+  'tcp.syn': bool('TCP flag SYN.'),
+  'tcp.fin': bool('TCP flag FIN.'),
+  'tcp.res1': bool('Any of the four reserved bits of the TCP header is set.'),
+  'tcp.res2': bool('TCP flag CWR or ECE.'),
+  'tcp.csum': u16('TCP checksum.'),
+  'udp.sport': port('UDP source port.', 'src_port', 180),
+  'udp.dport': port('UDP destination port.', 'dest_port', 181),
+  'udp.len': u16('UDP length, in bytes.'),
+  'udp.csum': u16('UDP checksum.'),
+  'icmp.type': u8('ICMP type.', 176),
+  'icmp.code': u8('ICMP code.', 177),
+  'icmp.echoid': u16('ICMP echo identifier.'),
+  'icmp.echoseq': u16('ICMP echo sequence number.'),
+  'icmp.gateway': {
+    type: 'ip',
+    doc: 'Gateway of an ICMP redirect; for a parameter problem, the pointer is its first byte.',
+  },
+  'icmp.fragmtu': u16('MTU of the next hop, of an ICMP "fragmentation needed".'),
+  'icmp.csum': u16('ICMP checksum.'),
+  'icmpv6.type': u8('ICMPv6 type.', 178),
+  'icmpv6.code': u8('ICMPv6 code.', 179),
+  'icmpv6.echoid': u16('ICMPv6 echo identifier.'),
+  'icmpv6.echoseq': u16('ICMPv6 echo sequence number.'),
+  'icmpv6.csum': u16('ICMPv6 checksum.'),
+  'ahesp.spi': u32('Security parameters index of AH or ESP.'),
+  'oob.protocol': u16('Ethertype of the packet.'),
+  'arp.hwtype': u16('ARP hardware type.'),
+  'arp.protocoltype': u16('ARP protocol type: an ethertype.'),
+  'arp.operation': u16('ARP operation: 1 request, 2 reply.'),
+  'arp.shwaddr': { type: 'raw', doc: 'Hardware address of the ARP sender.' },
+  'arp.saddr': { type: 'ip', doc: 'Protocol address of the ARP sender.' },
+  'arp.dhwaddr': { type: 'raw', doc: 'Hardware address of the ARP target.' },
+  'arp.daddr': { type: 'ip', doc: 'Protocol address of the ARP target.' },
+  'sctp.sport': port('SCTP source port.', 'src_port'),
+  'sctp.dport': port('SCTP destination port.', 'dest_port'),
+  'sctp.csum': u32('SCTP checksum.'),
+} as const satisfies KeySpecs;

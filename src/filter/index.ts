@@ -1,0 +1,14 @@
+import type { FilterPlugin } from '../pipeline/plugin.ts';
+
+type Load = () => Promise<{ default: FilterPlugin }>;
+
+/** Every filter, loaded when a stack names it. */
+export const filters: Readonly<Record<string, Load>> = {
+  BASE: (() => import('./base.ts')) as Load,
+  HWHDR: (() => import('./hwhdr.ts')) as Load,
+  IFINDEX: (() => import('./ifindex.ts')) as Load,
+  IP2STR: (() => import('./ip2str.ts')) as Load,
+  MARK: (() => import('./mark.ts')) as Load,
+  PRINTFLOW: (() => import('./printflow.ts')) as Load,
+  PRINTPKT: (() => import('./printpkt.ts')) as Load,
+};

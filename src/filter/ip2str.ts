@@ -1,0 +1,60 @@
+import type { KeySpec, ReadSpec } from '../pipeline/key.ts';
+import { defineFilter } from '../pipeline/plugin.ts';
+import { ABSENT, UNREAD } from '../pipeline/record.ts';
+import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+
+const address = { type: 'ip', optional: true } as const satisfies ReadSpec;
+const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
+
+/** IP2STR: addresses as people write them. */
+export default defineFilter({
+  name: 'IP2STR',
+  summary: 'Writes every address as text.',
+  accepts: ['packet', 'flow'],
+  example: 'stack=ct1:NFCT,ip2str1:IP2STR,json1:JSON',
+  options: {},
+  reads: {
+    'ip.saddr': address,
+    'ip.daddr': address,
+    'orig.ip.saddr': address,
+    'orig.ip.daddr': address,
+    'reply.ip.saddr': address,
+    'reply.ip.daddr': address,
+    'arp.saddr': address,
+    'arp.daddr': address,
+  },
+  writes: {
+    'ip.saddr.str': { ...text('Source address of the packet.'), cim: 'src_ip' },
+    'ip.daddr.str': { ...text('Destination address of the packet.'), cim: 'dest_ip' },
+    'orig.ip.saddr.str': { ...text('Source address in the original direction.'), cim: 'src_ip' },
+    'orig.ip.daddr.str': { ...text('Destination address in the original direction.'), cim: 'dest_ip' },
+    'reply.ip.saddr.str': text('Source address in the reply direction.'),
+    'reply.ip.daddr.str': text('Destination address in the reply direction.'),
+    'arp.saddr.str': text('Protocol address of the ARP sender.'),
+    'arp.daddr.str': text('Protocol address of the ARP target.'),
+  },
+  link({ read, write, memory }) {
+    const pairs = Object.entries(read)
+      .map(([key, from]) => ({
+        from,
+        to: write[`${key}.str` as keyof typeof write],
+        at: memory.reserve(IP_TEXT_LENGTH + 3),
+      }))
+      .filter(({ from, to }) => from !== ABSENT && to !== UNREAD);
+    const from = Int32Array.from(pairs, (pair) => pair.from);
+    const to = Int32Array.from(pairs, (pair) => pair.to);
+    const at = Int32Array.from(pairs, (pair) => pair.at);
+    return {
+      run(record) {
+        const { bytes, value, extra, valid } = record;
+        for (let i = 0; i < from.length; i++) {
+          const slot = from[i]!;
+          if (valid[slot] === 0) continue;
+          const start = at[i]!;
+          record.setBytes(to[i]!, start, writeIp(bytes, start, bytes, value[slot]!, extra[slot]!) - start);
+        }
+        return true;
+      },
+    };
+  },
+});

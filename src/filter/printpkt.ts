@@ -1,0 +1,121 @@
+import { defineFilter } from '../pipeline/plugin.ts';
+import type { Record } from '../pipeline/record.ts';
+import { Literal, SLACK, writeHardwareAddress, writeHex } from '../wire/ascii.ts';
+import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAX_HARDWARE_ADDRESS } from '../wire/ethernet.ts';
+import { writeField } from '../wire/field.ts';
+import { NFPROTO_ARP, NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV } from '../wire/ip.ts';
+import { IP_TEXT_LENGTH } from '../wire/ip-text.ts';
+import { printableRoom, writePrintable } from '../wire/printable.ts';
+import { linkArp, linkIpv4, linkIpv6 } from './printpkt-network.ts';
+import { printpktReads } from './printpkt-reads.ts';
+
+/** Most bytes of each text from outside that are shown: the kernel's limits are 127 for a prefix and 15 for an interface. */
+const PREFIX = 1024;
+const INTERFACE = 64;
+const HEADER = 160;
+/** Most bytes of a line: what comes from outside, two addresses, and under 600 of words and numbers. */
+const ROOM =
+  printableRoom(PREFIX + 2 * INTERFACE) + 3 * (HEADER + MAX_HARDWARE_ADDRESS) + 2 * IP_TEXT_LENGTH + 600 + SLACK;
+
+const SPACE = 0x20;
+const IN = new Literal('IN=');
+const OUT = new Literal(' OUT=');
+const MAC = new Literal('MAC=');
+const UID = new Literal('UID=');
+const GID = new Literal('GID=');
+const MARK = new Literal('MARK=0x');
+const PROTO = new Literal('PROTO=');
+
+/** PRINTPKT: a packet as one line of text, like those of the kernel's LOG target. */
+export default defineFilter({
+  name: 'PRINTPKT',
+  summary: "Writes each packet as one line of text, like those of the kernel's LOG target.",
+  accepts: ['packet'],
+  example: 'stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU',
+  options: {},
+  reads: printpktReads,
+  writes: {
+    print: { type: 'string', doc: 'The packet as a line of text, with its line feed.' },
+  },
+  link({ read, write, memory, compat }) {
+    const { 'oob.family': family, 'oob.protocol': protocol, 'oob.prefix': prefix, 'raw.mac': mac } = read;
+    const { 'oob.in': indev, 'oob.out': outdev, 'oob.uid': uid, 'oob.gid': gid, 'oob.mark': mark } = read;
+    const print = write.print;
+    const start = memory.reserve(ROOM);
+    const ipv4 = linkIpv4(read, compat);
+    const ipv6 = linkIpv6(read, compat);
+    const arp = linkArp(read, compat);
+
+    function writeText(record: Record, slot: number, most: number, at: number): number {
+      const { bytes, value, extra } = record;
+      return writePrintable(bytes, at, bytes, value[slot]!, Math.min(extra[slot]!, most), compat);
+    }
+
+    function writeHead(record: Record, at: number): number {
+      const { bytes, view, value, extra, valid } = record;
+      let to = at;
+      if (valid[prefix] === 1) {
+        to = writeText(record, prefix, PREFIX, to);
+        bytes[to++] = SPACE;
+      }
+      if (valid[indev] === 1 && valid[outdev] === 1) {
+        to = writeText(record, indev, INTERFACE, IN.writeTo(view, to));
+        to = writeText(record, outdev, INTERFACE, OUT.writeTo(view, to));
+        bytes[to++] = SPACE;
+      }
+      to = MAC.writeTo(view, to);
+      if (valid[mac] === 1) to = writeHardwareAddress(bytes, to, bytes, value[mac]!, Math.min(extra[mac]!, HEADER));
+      bytes[to++] = SPACE;
+      return to;
+    }
+
+    function writeByEthertype(record: Record, at: number): number {
+      const ethertype = record.valid[protocol] === 1 ? record.value[protocol]! : 0;
+      switch (ethertype) {
+        case ETHERTYPE_IPV4:
+          return ipv4(record, at);
+        case ETHERTYPE_IPV6:
+          return ipv6(record, at);
+        case ETHERTYPE_ARP:
+          return arp(record, at);
+        default:
+          return writeField(record.bytes, record.view, at, PROTO, ethertype);
+      }
+    }
+
+    function writeNetwork(record: Record, at: number): number {
+      if (record.valid[family] === 0) return at;
+      switch (record.value[family]) {
+        case NFPROTO_IPV4:
+          return ipv4(record, at);
+        case NFPROTO_IPV6:
+          return ipv6(record, at);
+        case NFPROTO_BRIDGE:
+          return writeByEthertype(record, at);
+        // ulogd 2.0.8 shows nothing for these two.
+        case NFPROTO_ARP:
+          return compat ? at : arp(record, at);
+        case NFPROTO_NETDEV:
+          return compat ? at : writeByEthertype(record, at);
+        default:
+          return at;
+      }
+    }
+
+    return {
+      run(record) {
+        const { bytes, view, value, valid } = record;
+        let to = writeNetwork(record, writeHead(record, start));
+        if (valid[uid] === 1) to = writeField(bytes, view, to, UID, value[uid]!);
+        if (valid[gid] === 1) to = writeField(bytes, view, to, GID, value[gid]!);
+        if (valid[mark] === 1) {
+          to = writeHex(bytes, MARK.writeTo(view, to), value[mark]!);
+          bytes[to++] = SPACE;
+        }
+        bytes[to++] = 0x0a;
+        record.setBytes(print, start, to - start);
+        return true;
+      },
+    };
+  },
+});

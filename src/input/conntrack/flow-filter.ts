@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import type { ConntrackEntry } from '../../wire/conntrack.ts';
+
+/** IP protocols by name; /etc/protocols knows more where it is installed. */
+const PROTOCOLS: Readonly<Record<string, number>> = {
+  icmp: 1,
+  igmp: 2,
+  tcp: 6,
+  udp: 17,
+  dccp: 33,
+  gre: 47,
+  esp: 50,
+  ah: 51,
+  icmpv6: 58,
+  'ipv6-icmp': 58,
+  sctp: 132,
+  udplite: 136,
+};
+
+/** A network as `address/prefix`. */
+interface Network {
+  readonly address: Uint8Array;
+  readonly prefix: number;
+}
+
+/**
+ * Which connections pass: source in one of the networks, destination in one of the networks, protocol one of those;
+ * an empty list lets everything pass. It looks at the original direction, as ulogd's filter in the kernel does.
+ */
+export class FlowFilter {
+  readonly #sources: readonly Network[];
+  readonly #destinations: readonly Network[];
+  readonly #protocols: Uint8Array | undefined;
+
+  /** Throws with the word that is no network or protocol. */
+  constructor(sources: readonly string[], destinations: readonly string[], protocols: readonly string[]) {
+    this.#sources = sources.map(parseNetwork);
+    this.#destinations = destinations.map(parseNetwork);
+    if (protocols.length > 0) {
+      this.#protocols = new Uint8Array(256);
+      for (const name of protocols) this.#protocols[parseProtocol(name)] = 1;
+    }
+  }
+
+  passes(bytes: Uint8Array, { orig }: ConntrackEntry): boolean {
+    if (this.#protocols !== undefined && this.#protocols[orig.protocol] === 0) return false;
+    return (
+      isWithin(this.#sources, bytes, orig.sourceOffset, orig.sourceLength) &&
+      isWithin(this.#destinations, bytes, orig.destinationOffset, orig.destinationLength)
+    );
+  }
+}
+
+/** Reads `address/prefix`, IPv4 or IPv6; without a prefix the address alone. */
+export function parseNetwork(word: string): Network {
+  const [text = '', length, ...rest] = word.split('/');
+  const family = isIP(text);
+  const bits = family === 4 ? 32 : 128;
+  const prefix = length === undefined ? bits : /^\d{1,3}$/.test(length) ? Number(length) : -1;
+  if (family === 0 || rest.length > 0 || prefix < 0 || prefix > bits) {
+    throw new Error(`"${word}" is no network; write 192.0.2.0/24 or 2001:db8::/64`);
+  }
+  return { address: family === 4 ? ipv4Bytes(text) : ipv6Bytes(text), prefix };
+}
+
+/** Reads the name or number of an IP protocol. */
+export function parseProtocol(name: string): number {
+  const word = name.toLowerCase();
+  const number = /^\d{1,3}$/.test(word) ? Number(word) : (PROTOCOLS[word] ?? systemProtocol(word) ?? -1);
+  if (number < 0 || number > 255) throw new Error(`"${name}" is no IP protocol; write tcp, udp, icmp, … or a number`);
+  return number;
+}
+
+function systemProtocol(name: string): number | undefined {
+  try {
+    for (const line of readFileSync('/etc/protocols', 'utf8').split('\n')) {
+      const [official, number, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/);
+      if ([official, ...aliases].some((word) => word?.toLowerCase() === name)) return Number(number);
+    }
+  } catch {} // not installed: the names above are all there are
+  return undefined;
+}
+
+const ipv4Bytes = (text: string): Uint8Array => Uint8Array.from(text.split('.'), Number);
+
+function ipv6Bytes(text: string): Uint8Array {
+  // The URL parser knows every way to write an address and gives back hexadecimal groups alone.
+  const [head = '', tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::');
+  const groups = (part: string | undefined) => (part ? part.split(':').map((group) => Number.parseInt(group, 16)) : []);
+  const first = groups(head);
+  const last = groups(tail);
+  const all = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+function isWithin(networks: readonly Network[], bytes: Uint8Array, offset: number, length: number): boolean {
+  if (networks.length === 0) return true;
+  for (let i = 0; i < networks.length; i++) {
+    const { address, prefix } = networks[i]!;
+    if (address.length === length && samePrefix(address, bytes, offset, prefix)) return true;
+  }
+  return false;
+}
+
+function samePrefix(address: Uint8Array, bytes: Uint8Array, offset: number, prefix: number): boolean {
+  const whole = prefix >> 3;
+  for (let i = 0; i < whole; i++) if (address[i] !== bytes[offset + i]) return false;
+  const rest = prefix & 7;
+  return rest === 0 || ((address[whole]! ^ bytes[offset + whole]!) & (0xff00 >> rest) & 0xff) === 0;
+}

@@ -1,0 +1,9 @@
+import type { InputPlugin } from '../pipeline/plugin.ts';
+
+type Load = () => Promise<{ default: InputPlugin }>;
+
+/** Every input, loaded when a stack names it. */
+export const inputs: Readonly<Record<string, Load>> = {
+  NFCT: (() => import('./nfct.ts')) as Load,
+  NFLOG: (() => import('./nflog.ts')) as Load,
+};

@@ -1,0 +1,301 @@
+import { defineInput } from '../pipeline/plugin.ts';
+import { NETLINK_OPTION } from '../system/native.ts';
+import { NetlinkSocket } from '../system/netlink-socket.ts';
+import * as conntrack from '../wire/conntrack.ts';
+import { dumpAndZeroConntrack, dumpConntrack } from '../wire/conntrack-request.ts';
+import { CTA_TIMESTAMP_START, CTA_TIMESTAMP_STOP } from '../wire/ctnetlink.ts';
+import { subsecondNanoseconds, wholeSeconds } from '../wire/nanoseconds.ts';
+import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
+import * as nfnetlink from '../wire/nfnetlink.ts';
+import { ConntrackDump } from './conntrack/conntrack-dump.ts';
+import { FlowFilter, parseNetwork, parseProtocol } from './conntrack/flow-filter.ts';
+import { flowKeys } from './conntrack/flow-keys.ts';
+import { FlowWriter, Moment } from './conntrack/flow-record.ts';
+import { ADDRESS_BYTES, FlowTable } from './conntrack/flow-table.ts';
+import { Malformed } from './malformed.ts';
+
+/** Events read by one system call, and room for each: the longest the kernel makes is below 2 KiB. */
+const SLOTS = 64;
+const SLOT = (8 << 10) + 192;
+const EVERY_ATTRIBUTE = 0xffffffff;
+
+/** NFCT: connections, as the kernel's connection tracking sees them. */
+export default defineInput({
+  name: 'NFCT',
+  summary: "Reads the begin and end of connections from the kernel's connection tracking.",
+  gives: 'flow',
+  example: 'stack=ct1:NFCT,ip2str1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU',
+  options: {
+    pollinterval: {
+      type: 'int',
+      default: 0,
+      unit: 'seconds',
+      doc: 'Dump the table every so often and report what is gone from it, instead of listening to events.',
+    },
+    hash_enable: {
+      type: 'bool',
+      default: true,
+      doc: 'Remember every connection and report it once, at its end, with begin and end; otherwise report each event as it comes.',
+    },
+    hash_buckets: { type: 'int', default: 8192, doc: 'Accepted for ulogd.conf; the table widens by itself.' },
+    hash_max_entries: {
+      type: 'int',
+      default: 1 << 20,
+      min: 1,
+      unit: 'connections',
+      doc: 'Connections that are remembered at most; those beyond are counted, and reported without their begin.',
+    },
+    event_mask: {
+      type: 'int',
+      default: 5,
+      min: 0,
+      max: 7,
+      doc: 'Events to listen to: 1 new, 2 changed, 4 ended, or their sum.',
+    },
+    netlink_socket_buffer_size: {
+      type: 'int',
+      default: 0,
+      unit: 'bytes',
+      doc: 'Receive buffer of the socket; 0 means 8 MiB.',
+    },
+    netlink_socket_buffer_maxsize: {
+      type: 'int',
+      default: 0,
+      unit: 'bytes',
+      doc: 'Size up to which the buffer is doubled when the kernel had to drop events.',
+    },
+    netlink_resync_timeout: {
+      type: 'int',
+      default: 60,
+      unit: 'seconds',
+      doc: 'After lost events, wait so long before the table is dumped to find what was missed.',
+    },
+    reliable: {
+      type: 'bool',
+      default: false,
+      doc: 'Have the kernel keep every event until it is read, even if it must drop packets meanwhile.',
+    },
+    accept_src_filter: {
+      type: 'list',
+      default: [],
+      doc: 'Only connections from these networks, such as 192.0.2.0/24,2001:db8::/64.',
+      check: networkFault,
+    },
+    accept_dst_filter: {
+      type: 'list',
+      default: [],
+      doc: 'Only connections to these networks.',
+      check: networkFault,
+    },
+    accept_proto_filter: {
+      type: 'list',
+      default: [],
+      doc: 'Only connections of these IP protocols, by name or number.',
+      check: protocolFault,
+    },
+    network_namespace_path: {
+      type: 'string',
+      default: '',
+      doc: 'File of the network namespace to listen in, such as /run/netns/NAME; empty means that of the daemon.',
+    },
+  },
+  writes: flowKeys,
+  link({ id, options, write, record, memory, log, compat }, deliver) {
+    const polls = options.pollinterval > 0;
+    const remembers = options.hash_enable || polls;
+    const namespace = options.network_namespace_path || undefined;
+    const filter = new FlowFilter(options.accept_src_filter, options.accept_dst_filter, options.accept_proto_filter);
+    const entry = new conntrack.ConntrackEntry();
+    const flow = new FlowWriter(record, write, compat);
+    const table = new FlowTable(options.hash_max_entries);
+    const restored = new conntrack.ConntrackEntry();
+    const addresses = memory.reserve(ADDRESS_BYTES);
+    const dump = new ConntrackDump(memory, namespace, new conntrack.ConntrackEntry());
+    const malformed = new Malformed(`${id}:NFCT`, log);
+    const offset = memory.reserve(polls ? 0 : SLOTS * SLOT);
+    const { view, bytes } = record;
+    const start = new Moment();
+    const end = new Moment();
+    const now = new Moment();
+    /** Connections that ended while a dump ran: it may still show them. */
+    const endedMeanwhile = new Set<number>();
+    let socket: NetlinkSocket | undefined;
+    let timer: NodeJS.Timeout | undefined;
+
+    function onDatagram(from: number, to: number): void {
+      setNow(now);
+      for (let at = from; at < to; ) {
+        const next = messageEnd(view, at, to);
+        if (next < 0) return malformed.count(view, at, to);
+        if (messageType(view, at) >= NLMSG_MIN_TYPE) {
+          if (conntrack.decodeConntrack(view, at, next, entry, EVERY_ATTRIBUTE)) onEvent(at, next);
+          else malformed.count(view, at, next);
+        }
+        at += align(next - at);
+      }
+    }
+
+    function onEvent(from: number, to: number): void {
+      if (!filter.passes(bytes, entry)) return;
+      readTimes();
+      if (remembers) {
+        if (entry.event !== conntrack.CONNTRACK_DESTROY) {
+          table.put(view, entry, start.known ? start : now);
+          return;
+        }
+        forget();
+      } else if (entry.event === conntrack.CONNTRACK_NEW && !start.known) start.set(now.seconds, now.microseconds);
+      if (!end.known) end.set(now.seconds, now.microseconds);
+      record.setBytes(write.ct, from, to - from);
+      flow.write(entry, start, end);
+      deliver.event();
+    }
+
+    /** The kernel's own times, where net.netfilter.nf_conntrack_timestamp is 1. */
+    function readTimes(): void {
+      const { timestamps } = entry;
+      start.known = ((timestamps.present >>> CTA_TIMESTAMP_START) & 1) === 1;
+      end.known = ((timestamps.present >>> CTA_TIMESTAMP_STOP) & 1) === 1;
+      if (start.known) setMoment(start, timestamps.startHigh, timestamps.startLow);
+      if (end.known) setMoment(end, timestamps.stopHigh, timestamps.stopLow);
+    }
+
+    /** Takes the ended connection out of the table, and its begin from there unless the kernel knows it. */
+    function forget(): void {
+      if (dump.running) endedMeanwhile.add(entry.id);
+      const index = table.find(view, entry);
+      if (index < 0) return;
+      if (!start.known) table.startOf(index, start);
+      table.remove(index);
+    }
+
+    /** Dumps the table into ours; then, if asked, reports what has vanished from it as ended. */
+    function synchronize(reportVanished: boolean): void {
+      if (dump.running) return;
+      table.generation++;
+      endedMeanwhile.clear();
+      dump.begin(dumpConntrack(0), {
+        onEntry(shown) {
+          if (!filter.passes(bytes, shown) || endedMeanwhile.has(shown.id)) return;
+          setNow(now);
+          const { timestamps } = shown;
+          start.set(now.seconds, now.microseconds);
+          if (((timestamps.present >>> CTA_TIMESTAMP_START) & 1) === 1) {
+            setMoment(start, timestamps.startHigh, timestamps.startLow);
+          }
+          table.put(view, shown, start);
+        },
+        onEnd(complete) {
+          if (!complete) log.error(`${id}:NFCT: the kernel broke off a dump of the connections`);
+          else if (reportVanished) table.forEachOlder(reportEnd);
+          deliver.batch();
+        },
+        onMalformed: (from, to) => malformed.count(view, from, to),
+      });
+    }
+
+    function reportEnd(index: number): void {
+      table.restore(index, restored, view, addresses);
+      table.startOf(index, start);
+      table.remove(index);
+      restored.event = conntrack.CONNTRACK_DESTROY;
+      setNow(end);
+      // ulogd 2.0.8 gives no end for what it found gone.
+      if (compat) end.known = false;
+      flow.write(restored, start, end);
+      deliver.event();
+    }
+
+    function onOverrun(): void {
+      log.error(`${id}:NFCT: the kernel dropped events: the socket buffer of ${socket?.bufferSize} bytes was full`);
+      if (!remembers || timer) return;
+      timer = setTimeout(() => {
+        timer = undefined;
+        log.notice(`${id}:NFCT: dumping the connections to find what was missed`);
+        synchronize(true);
+      }, options.netlink_resync_timeout * 1000);
+    }
+
+    function listen(): void {
+      socket = NetlinkSocket.open({
+        protocol: NETLINK_NETFILTER,
+        namespace,
+        bufferSize: options.netlink_socket_buffer_size || 8 << 20,
+        maxBufferSize: options.netlink_socket_buffer_maxsize,
+        memory: memory.buffer,
+        offset,
+        slotSize: SLOT,
+        slots: SLOTS,
+      });
+      if (options.reliable) {
+        socket.setOption(NETLINK_OPTION.BROADCAST_ERROR, 1);
+        socket.setOption(NETLINK_OPTION.NO_ENOBUFS, 1);
+      }
+      if (options.event_mask & conntrack.CONNTRACK_NEW) socket.join(nfnetlink.NFNLGRP_CONNTRACK_NEW);
+      if (options.event_mask & conntrack.CONNTRACK_UPDATE) socket.join(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
+      if (options.event_mask & conntrack.CONNTRACK_DESTROY) socket.join(nfnetlink.NFNLGRP_CONNTRACK_DESTROY);
+      socket.start({ onDatagram, onBatchEnd: deliver.batch, onOverrun, onTruncated: () => malformed.add() });
+    }
+
+    return {
+      start() {
+        if (!polls) listen();
+        if (remembers) {
+          dump.open();
+          synchronize(false);
+        }
+        if (polls) timer = setInterval(() => synchronize(true), options.pollinterval * 1000);
+        log.info(`${id}:NFCT: ${polls ? `polling every ${options.pollinterval} s` : 'listening to events'}`);
+      },
+      /** Shows every connection as changed, and sets its counters to zero. */
+      signal() {
+        if (!remembers || dump.running) return;
+        dump.begin(dumpAndZeroConntrack(0), {
+          onEntry(shown) {
+            const index = table.find(view, shown);
+            start.known = false;
+            if (index >= 0) table.startOf(index, start);
+            flow.write(shown, start, end);
+            deliver.event();
+          },
+          onEnd: deliver.batch,
+          onMalformed: (from, to) => malformed.count(view, from, to),
+        });
+      },
+      stop() {
+        clearTimeout(timer);
+        socket?.drain();
+        socket?.close();
+        dump.close();
+        if (table.refused > 0) log.notice(`${id}:NFCT: ${table.refused} connections found the table full`);
+      },
+    };
+  },
+});
+
+function setNow(moment: Moment): void {
+  const now = Date.now();
+  const seconds = Math.floor(now / 1000);
+  moment.set(seconds, (now - seconds * 1000) * 1000);
+}
+
+function setMoment(moment: Moment, high: number, low: number): void {
+  moment.set(wholeSeconds(high, low), Math.floor(subsecondNanoseconds(high, low) / 1000));
+}
+
+function networkFault(word: string): string | undefined {
+  return faultOf(() => parseNetwork(word));
+}
+
+function protocolFault(word: string): string | undefined {
+  return faultOf(() => parseProtocol(word));
+}
+
+function faultOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

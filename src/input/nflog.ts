@@ -1,0 +1,226 @@
+import { defineInput } from '../pipeline/plugin.ts';
+import { KernelError } from '../system/kernel-request.ts';
+import { NetlinkSocket } from '../system/netlink-socket.ts';
+import { describeGroupHolder } from '../system/nflog-holder.ts';
+import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
+import * as nflog from '../wire/nflog.ts';
+import * as request from '../wire/nflog-request.ts';
+import { NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.ts';
+import { Malformed } from './malformed.ts';
+import { packetKeys } from './packet-keys.ts';
+
+/** Datagrams read by one system call. */
+const SLOTS = 32;
+/** The longest datagram: a whole packet (64 KiB) and its other attributes. */
+const LONGEST = 66 << 10;
+const EVERY_ATTRIBUTE = 0xffffffff;
+
+/** NFLOG: packets that `-j NFLOG` and `log group` rules hand over. */
+export default defineInput({
+  name: 'NFLOG',
+  summary: 'Reads the packets that iptables and nftables rules log to an NFLOG group.',
+  gives: 'raw',
+  example: 'stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU',
+  options: {
+    group: {
+      type: 'int',
+      default: 0,
+      min: 0,
+      max: 65535,
+      doc: 'Group that the rules name with --nflog-group or "log group".',
+    },
+    bufsize: { type: 'int', default: 150000, min: 0, unit: 'bytes', doc: 'Room for one datagram of the kernel.' },
+    bind: {
+      type: 'bool',
+      default: false,
+      doc: "Make NFLOG the system's logger of IPv4, IPv6 and bridge packets; group 0 implies it.",
+    },
+    unbind: { type: 'bool', default: true, doc: 'With bind: first take that place from who has it.' },
+    seq_local: { type: 'bool', default: false, doc: "Give the packet's number within the group as oob.seq.local." },
+    seq_global: { type: 'bool', default: false, doc: "Give the packet's number over all groups as oob.seq.global." },
+    numeric_label: { type: 'int', default: 0, min: 0, max: 255, doc: 'Label that every packet gets as raw.label.' },
+    netlink_socket_buffer_size: {
+      type: 'int',
+      default: 0,
+      min: 0,
+      unit: 'bytes',
+      doc: 'Receive buffer of the socket; 0 means 8 MiB.',
+    },
+    netlink_socket_buffer_maxsize: {
+      type: 'int',
+      default: 0,
+      min: 0,
+      unit: 'bytes',
+      doc: 'Size up to which the buffer is doubled when the kernel had to drop packets.',
+    },
+    netlink_qthreshold: {
+      type: 'int',
+      default: 0,
+      min: 0,
+      unit: 'packets',
+      doc: "Packets that the kernel collects before it wakes the daemon; 0 means the daemon's choice.",
+    },
+    netlink_qtimeout: {
+      type: 'int',
+      default: 0,
+      min: 0,
+      unit: '1/100 s',
+      doc: "Longest time that the kernel keeps packets back; 0 means the daemon's choice.",
+    },
+    attach_conntrack: { type: 'bool', default: false, doc: 'Ask the kernel for the connection of each packet.' },
+    network_namespace_path: {
+      type: 'string',
+      default: '',
+      doc: 'File of the network namespace to listen in, such as /run/netns/NAME; empty means that of the daemon.',
+    },
+  },
+  writes: packetKeys,
+  link({ id, options, write, record, memory, log }, deliver) {
+    const { group, numeric_label: label, seq_local, seq_global } = options;
+    const slotSize = align(Math.max(options.bufsize, LONGEST)) + 64;
+    const offset = memory.reserve(SLOTS * slotSize);
+    const namespace = options.network_namespace_path || undefined;
+    const packet = new nflog.NflogPacket();
+    const malformed = new Malformed(`${id}:NFLOG`, log);
+    const { view } = record;
+    let socket: NetlinkSocket | undefined;
+    let seconds = 0;
+    let microseconds = 0;
+
+    function onDatagram(start: number, end: number): void {
+      const now = Date.now();
+      seconds = Math.floor(now / 1000);
+      microseconds = (now - seconds * 1000) * 1000;
+      for (let at = start; at < end; ) {
+        const next = messageEnd(view, at, end);
+        if (next < 0) return malformed.count(view, at, end);
+        const type = messageType(view, at);
+        if (type === nflog.NFULNL_PACKET) {
+          if (nflog.decodePacket(view, at, next, packet, EVERY_ATTRIBUTE)) onPacket(at, next);
+          else malformed.count(view, at, next);
+        } else if (type >= NLMSG_MIN_TYPE) malformed.count(view, at, next);
+        at += align(next - at);
+      }
+    }
+
+    function onPacket(start: number, end: number): void {
+      const { present } = packet;
+      if (has(present, nflog.NFULA_HWHEADER) && packet.hwHeaderLength > 0) {
+        record.setBytes(write['raw.mac'], packet.hwHeaderOffset, packet.hwHeaderLength);
+        record.setNumber(write['raw.mac_len'], packet.hwHeaderSize);
+        record.setNumber(write['raw.type'], packet.hwType);
+      }
+      if (has(present, nflog.NFULA_PAYLOAD)) {
+        record.setBytes(write['raw.pkt'], packet.payloadOffset, packet.payloadLength);
+        record.setNumber(write['raw.pktlen'], packet.payloadLength);
+      }
+      record.setNumber(write['raw.pktcount'], 1);
+      if (has(present, nflog.NFULA_PREFIX)) {
+        record.setBytes(write['oob.prefix'], packet.prefixOffset, packet.prefixLength);
+      }
+      const stamped = has(present, nflog.NFULA_TIMESTAMP);
+      record.setNumber(write['oob.time.sec'], stamped ? packet.seconds : seconds);
+      record.setNumber(write['oob.time.usec'], stamped ? packet.microseconds : microseconds);
+      record.setNumber(write['oob.mark'], has(present, nflog.NFULA_MARK) ? packet.mark : 0);
+      if (has(present, nflog.NFULA_IFINDEX_INDEV)) record.setNumber(write['oob.ifindex_in'], packet.indev);
+      if (has(present, nflog.NFULA_IFINDEX_OUTDEV)) record.setNumber(write['oob.ifindex_out'], packet.outdev);
+      if (has(present, nflog.NFULA_PACKET_HDR)) {
+        record.setNumber(write['oob.hook'], packet.hook);
+        record.setNumber(write['oob.protocol'], packet.hwProtocol);
+      }
+      if (seq_local && has(present, nflog.NFULA_SEQ)) record.setNumber(write['oob.seq.local'], packet.sequence);
+      if (seq_global && has(present, nflog.NFULA_SEQ_GLOBAL)) {
+        record.setNumber(write['oob.seq.global'], packet.globalSequence);
+      }
+      record.setNumber(write['oob.family'], packet.family);
+      if (has(present, nflog.NFULA_UID)) record.setNumber(write['oob.uid'], packet.uid);
+      if (has(present, nflog.NFULA_GID)) record.setNumber(write['oob.gid'], packet.gid);
+      record.setNumber(write['raw.label'], label);
+      if (has(present, nflog.NFULA_HWADDR)) {
+        record.setBytes(write['raw.mac.saddr'], packet.hwAddressOffset, packet.hwAddressLength);
+        record.setNumber(write['raw.mac.addrlen'], packet.hwAddressLength);
+      }
+      record.setBytes(write.raw, start, end - start);
+      if (has(present, nflog.NFULA_CT)) record.setBytes(write.ct, packet.conntrackOffset, packet.conntrackLength);
+      deliver.event();
+    }
+
+    /** Asks the kernel for the group; everything is refused before the first packet, or nothing is. */
+    function bind(on: NetlinkSocket): void {
+      if (group === 0 || options.bind) {
+        for (const family of [NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_BRIDGE]) {
+          if (options.unbind) {
+            on.request(
+              request.nflogCommand(0, request.NFULNL_CFG_CMD_PF_UNBIND, 0, family),
+              'unbind the system logger',
+            );
+          }
+          on.request(request.nflogCommand(0, request.NFULNL_CFG_CMD_PF_BIND, 0, family), 'become the system logger');
+        }
+      }
+      on.request(request.nflogCommand(0, request.NFULNL_CFG_CMD_BIND, group), `bind NFLOG group ${group}`);
+      // Sequence numbers are asked for in any case: they alone say exactly what was lost.
+      const flags = request.NFULNL_CFG_F_SEQ | (seq_global ? request.NFULNL_CFG_F_SEQ_GLOBAL : 0);
+      const settings: request.GroupSettings = {
+        copyMode: request.NFULNL_COPY_PACKET,
+        copyRange: 0xffff,
+        flags,
+        bufferSize: Math.min(slotSize, 0x20000),
+        ...(options.netlink_qthreshold > 0 ? { threshold: options.netlink_qthreshold } : {}),
+        ...(options.netlink_qtimeout > 0 ? { timeout: options.netlink_qtimeout } : {}),
+      };
+      on.request(request.nflogSettings(0, group, settings), `set up NFLOG group ${group}`);
+      if (options.attach_conntrack) attachConntrack(on, flags);
+    }
+
+    function attachConntrack(on: NetlinkSocket, flags: number): void {
+      try {
+        const settings = { flags: flags | request.NFULNL_CFG_F_CONNTRACK };
+        on.request(request.nflogSettings(0, group, settings), 'attach connections');
+      } catch (error) {
+        // Without CONFIG_NETFILTER_NETLINK_GLUE_CT the kernel refuses, and then drops every flag of the message.
+        if (!(error instanceof KernelError)) throw error;
+        log.error(`${id}:NFLOG: this kernel cannot attach connections to packets (${error.code}); going on without`);
+        on.request(request.nflogSettings(0, group, { flags }), `set up NFLOG group ${group}`);
+      }
+    }
+
+    return {
+      start() {
+        socket = NetlinkSocket.open({
+          protocol: NETLINK_NETFILTER,
+          namespace,
+          bufferSize: options.netlink_socket_buffer_size || 8 << 20,
+          maxBufferSize: options.netlink_socket_buffer_maxsize,
+          memory: memory.buffer,
+          offset,
+          slotSize,
+          slots: SLOTS,
+        });
+        try {
+          bind(socket);
+        } catch (error) {
+          socket.close();
+          if (error instanceof KernelError && error.code === 'EPERM')
+            throw new Error(describeGroupHolder(group, namespace));
+          throw error;
+        }
+        socket.start({
+          onDatagram,
+          onBatchEnd: deliver.batch,
+          onOverrun: () =>
+            log.error(
+              `${id}:NFLOG: the kernel dropped packets of group ${group}: the socket buffer of ${socket?.bufferSize} bytes was full`,
+            ),
+          onTruncated: () => malformed.add(),
+        });
+      },
+      stop() {
+        socket?.drain();
+        socket?.close();
+      },
+    };
+  },
+});
+
+const has = (present: number, attribute: number): boolean => ((present >>> attribute) & 1) === 1;

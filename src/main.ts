@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { readArguments, USAGE, UsageError } from './cli/arguments.ts';
+
+/** What the process ends with, as in ulogd: 1 for anything that keeps it from starting, 2 for a log that cannot be opened. */
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const parsed = readArguments(args);
+    switch (parsed.command) {
+      case 'help':
+        process.stdout.write(USAGE);
+        return 0;
+      case 'version':
+        process.stdout.write(`flowlogd Version ${version()}\n`);
+        return 0;
+      case 'check':
+        return (await import('./cli/check.ts')).check(parsed.file);
+      case 'info':
+        return (await import('./cli/info.ts')).info(parsed.plugin);
+      case 'run':
+        return (await import('./cli/run.ts')).run(parsed);
+    }
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`flowlogd: ${error.message}\nTry "flowlogd --help".\n`);
+    return 1;
+  }
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+}

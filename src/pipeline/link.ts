@@ -1,0 +1,130 @@
+import type { OptionSpecs } from '../config/option.ts';
+import type { KeySpecs, ReadSpecs } from './key.ts';
+import type { Memory } from './memory.ts';
+import type { Node, Plan } from './plan.ts';
+import type { Deliver, InputPlugin, Link, Log, OutputPlugin, Run, Service, Stage } from './plugin.ts';
+import { Program } from './program.ts';
+import { Record, UNREAD } from './record.ts';
+
+/** What all linked stacks of the daemon have in common. */
+export interface Environment {
+  readonly memory: Memory;
+  readonly log: Log;
+  readonly compat: boolean;
+  /** Things that plugins with the same id share, by `id:PLUGIN`. */
+  readonly shared: Map<string, unknown>;
+}
+
+/** A filter or output as it runs. */
+export interface LinkedStage {
+  readonly name: string;
+  readonly role: 'filter' | 'output';
+  readonly service: Service;
+  /** Position in the program's counters. */
+  readonly step: number;
+  /** Step that hands events to it: undefined when the input does. */
+  readonly parent: number | undefined;
+}
+
+/** An input with its stacks, ready to start. */
+export interface Source {
+  readonly name: string;
+  readonly service: Service;
+  readonly stages: readonly LinkedStage[];
+  readonly program: Program;
+  readonly counts: { received: number };
+}
+
+/** Turns a plan into closures that know their slots; nothing is opened yet. */
+export function linkSource(plan: Plan, environment: Environment): Source {
+  const record = new Record(environment.memory, plan.slots);
+  const namespace = namespaceOf(plan.input);
+  const stages: Stage[] = plan.nodes.map((node) => linkStage(node, record, environment, namespace));
+  const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, environment.log));
+  const flushes = stages.filter((stage) => stage.flush);
+  const counts = { received: 0 };
+  const deliver: Deliver = {
+    event() {
+      counts.received++;
+      program.run(record);
+      record.clear();
+    },
+    batch() {
+      for (const stage of flushes) stage.flush?.();
+    },
+  };
+  const plugin = plan.input.step.plugin as InputPlugin;
+  const service = plugin.link(linkOf(plan.input, record, environment, namespace), deliver);
+  return {
+    name: plan.input.name,
+    service,
+    stages: plan.nodes.map((node, step) => ({
+      name: node.name,
+      role: node.step.plugin.role as 'filter' | 'output',
+      service: stages[step] as Stage,
+      step,
+      parent: node.parent === plan.input ? undefined : plan.nodes.indexOf(node.parent as Node),
+    })),
+    program,
+    counts,
+  };
+}
+
+const runOf = (stage: Stage): Run => stage.run;
+
+function linkStage(node: Node, record: Record, environment: Environment, namespace: string | undefined): Stage {
+  const link = linkOf(node, record, environment, namespace);
+  const { plugin } = node.step;
+  if (plugin.role === 'output') return (plugin as OutputPlugin).link({ ...link, upstream: node.upstream });
+  if (plugin.role === 'filter') return plugin.link(link);
+  throw new TypeError(`${node.name} is an input inside a stack`);
+}
+
+/** Inputs that listen in a namespace of their own say so by this option, as ulogd's do. */
+function namespaceOf(input: Node): string | undefined {
+  const path = input.step.options.network_namespace_path;
+  return typeof path === 'string' && path !== '' ? path : undefined;
+}
+
+function linkOf(
+  node: Node,
+  record: Record,
+  environment: Environment,
+  namespace: string | undefined,
+): Link<OptionSpecs, ReadSpecs, KeySpecs> {
+  const { memory, log, compat, shared } = environment;
+  return {
+    id: node.step.id,
+    options: node.step.options,
+    read: Object.fromEntries(node.reads),
+    write: Object.fromEntries(node.writes),
+    record,
+    memory,
+    log,
+    namespace,
+    compat,
+    wanted: (key) => node.writes.get(key) !== UNREAD,
+    shared<T>(make: () => T): T {
+      if (!shared.has(node.name)) shared.set(node.name, make());
+      return shared.get(node.name) as T;
+    },
+  };
+}
+
+/** For each node, the index of the first node that does not depend on it. Nodes are in preorder. */
+function subtreeEnds(plan: Plan): number[] {
+  const size = (node: Node): number => node.children.reduce((sum, child) => sum + size(child), 1);
+  return plan.nodes.map((node, index) => index + size(node));
+}
+
+/** Tells of a plugin that threw, at most once a second each: the event is counted, the daemon goes on. */
+function errorReporter(plan: Plan, log: Log): (step: number, error: unknown) => void {
+  const last = new Float64Array(plan.nodes.length).fill(Number.NEGATIVE_INFINITY);
+  return (step, error) => {
+    const now = performance.now();
+    if (now - (last[step] as number) < 1000) return;
+    last[step] = now;
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log.error(`${plan.nodes[step]?.name}: an event failed here and was counted: ${detail}`);
+  };
+}

@@ -1,0 +1,200 @@
+import type { OptionSpecs, OptionValues } from '../config/option.ts';
+import type { Problem } from '../config/problem.ts';
+import type { KeySpec } from './key.ts';
+import type { Kind, Plugin, UpstreamKey } from './plugin.ts';
+import { ABSENT, FIRST_SLOT, UNREAD } from './record.ts';
+
+/** One word of a stack line, its plugin found and its options read. */
+export interface Step {
+  readonly id: string;
+  readonly plugin: Plugin;
+  readonly options: OptionValues<OptionSpecs>;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A step with its place among the stacks: stacks with the same beginning share it. */
+export class Node {
+  readonly step: Step;
+  readonly parent: Node | undefined;
+  readonly children: Node[] = [];
+  /** Slot of each key that it reads, by key. */
+  readonly reads = new Map<string, number>();
+  /** Slot of each key that it writes, by key. */
+  readonly writes = new Map<string, number>();
+  /** All keys from above, for an output that reads every key. */
+  upstream: readonly UpstreamKey[] = [];
+
+  constructor(step: Step, parent: Node | undefined) {
+    this.step = step;
+    this.parent = parent;
+  }
+
+  /** `id:PLUGIN`, as in the stack line. */
+  get name(): string {
+    return `${this.step.id}:${this.step.plugin.name}`;
+  }
+}
+
+/** An input with everything that hangs on it. */
+export interface Plan {
+  readonly input: Node;
+  /** Filters and outputs, each before what depends on it. */
+  readonly nodes: readonly Node[];
+  readonly slots: number;
+}
+
+/**
+ * Resolves the keys of all stacks: which plugin writes what each one reads, and which slot holds it. `catalog` is every
+ * plugin there is, to name the one that could give a missing key. Problems are added to `problems`, all of them.
+ */
+export function planStacks(
+  stacks: readonly (readonly Step[])[],
+  file: string,
+  catalog: readonly Plugin[],
+  problems: Problem[],
+): Plan[] {
+  const inputs = new Map<string, Node>();
+  for (const steps of stacks) {
+    checkShape(steps, file, problems);
+    let node: Node | undefined;
+    for (const step of steps) node = grow(node, step, inputs);
+  }
+  return [...inputs.values()].map((input) => resolveKeys(input, file, catalog, problems));
+}
+
+function grow(parent: Node | undefined, step: Step, inputs: Map<string, Node>): Node {
+  const node = new Node(step, parent);
+  const twin = parent ? parent.children.find((child) => child.name === node.name) : inputs.get(node.name);
+  // A stack line given twice is two outputs, as in ulogd; everything before the output is shared.
+  if (twin && step.plugin.role !== 'output') return twin;
+  if (parent) parent.children.push(node);
+  else inputs.set(node.name, node);
+  return node;
+}
+
+function checkShape(steps: readonly Step[], file: string, problems: Problem[]): void {
+  const report = (step: Step, message: string, severity: Problem['severity'] = 'error') =>
+    problems.push({ file, line: step.line, column: step.column, message, severity });
+  let kind: Kind | undefined;
+  let before: Step | undefined;
+  for (const [index, step] of steps.entries()) {
+    const { plugin } = step;
+    const name = `${step.id}:${plugin.name}`;
+    if (index === 0 && plugin.role !== 'input') {
+      report(step, `a stack begins with an input, and ${name} is ${article(plugin.role)}`);
+    }
+    if (index > 0 && plugin.role === 'input') report(step, `${name} is an input: it can only begin a stack`);
+    if (index === steps.length - 1 && plugin.role !== 'output') {
+      report(step, `a stack ends with an output, and ${name} is ${article(plugin.role)}`);
+    }
+    if (index < steps.length - 1 && plugin.role === 'output')
+      report(step, `${name} is an output: it can only end a stack`);
+    if (kind && before && plugin.role !== 'input' && !plugin.accepts.includes(kind)) {
+      // ulogd runs a stack whose packet is not decoded yet, and says so; a packet where a flow belongs cannot work.
+      const near = isPacket(kind) && plugin.accepts.some(isPacket);
+      const message = `type mismatch: ${before.id}:${before.plugin.name} gives a ${kind}, ${name} takes ${plugin.accepts.join(' or ')}`;
+      report(step, message, near ? 'warning' : 'error');
+    }
+    if (plugin.role !== 'output') kind = plugin.gives ?? kind;
+    before = step;
+  }
+}
+
+const isPacket = (kind: Kind): boolean => kind === 'raw' || kind === 'packet';
+const article = (role: Plugin['role']): string => (role === 'filter' ? 'a filter' : `an ${role}`);
+
+function resolveKeys(input: Node, file: string, catalog: readonly Plugin[], problems: Problem[]): Plan {
+  const nodes = preorder(input);
+  const writers = new Map<Node, Map<string, Node>>();
+  const wanted = new Map<Node, Set<string>>(nodes.map((node) => [node, new Set()]));
+  for (const node of nodes) {
+    const found = new Map<string, Node>();
+    writers.set(node, found);
+    for (const key of readNames(node)) {
+      const writer = nearestWriter(node, key);
+      if (writer) {
+        found.set(key, writer);
+        wanted.get(writer)?.add(key);
+      }
+    }
+    checkReads(node, found, file, catalog, problems);
+  }
+  let slots = FIRST_SLOT;
+  for (const node of nodes) {
+    for (const key of Object.keys(writesOf(node))) {
+      node.writes.set(key, wanted.get(node)?.has(key) ? slots++ : UNREAD);
+    }
+  }
+  for (const node of nodes) {
+    const found = writers.get(node);
+    for (const key of readNames(node)) node.reads.set(key, found?.get(key)?.writes.get(key) ?? ABSENT);
+    if (readsEvery(node)) {
+      node.upstream = [...(found ?? [])].map(([name, writer]) => ({
+        name,
+        spec: writesOf(writer)[name] as KeySpec,
+        slot: node.reads.get(name) ?? ABSENT,
+      }));
+    }
+  }
+  return { input, nodes: nodes.slice(1), slots };
+}
+
+const preorder = (node: Node): Node[] => [node, ...node.children.flatMap(preorder)];
+const writesOf = (node: Node) => (node.step.plugin.role === 'output' ? {} : node.step.plugin.writes);
+const readsEvery = (node: Node): boolean => node.step.plugin.role === 'output' && node.step.plugin.reads === 'every';
+
+/** The keys a node reads; for an output that reads every key, all names from above in ulogd's order. */
+function readNames(node: Node): string[] {
+  const { plugin } = node.step;
+  if (plugin.role === 'input') return [];
+  if (plugin.reads !== 'every') return Object.keys(plugin.reads);
+  const names = new Set<string>();
+  for (const above of path(node)) for (const key of Object.keys(writesOf(above))) names.add(key);
+  return [...names];
+}
+
+function path(node: Node): Node[] {
+  const above: Node[] = [];
+  for (let at = node.parent; at; at = at.parent) above.unshift(at);
+  return above;
+}
+
+function nearestWriter(node: Node, key: string): Node | undefined {
+  for (let at = node.parent; at; at = at.parent) if (key in writesOf(at)) return at;
+  return undefined;
+}
+
+function checkReads(
+  node: Node,
+  found: ReadonlyMap<string, Node>,
+  file: string,
+  catalog: readonly Plugin[],
+  problems: Problem[],
+): void {
+  const { plugin, line, column } = node.step;
+  if (plugin.role === 'input' || plugin.reads === 'every') return;
+  const missing = new Map<string, string[]>();
+  for (const [key, read] of Object.entries(plugin.reads)) {
+    const writer = found.get(key);
+    if (!writer) {
+      if (read.optional) continue;
+      const givers = catalog
+        .filter((other) => other.role !== 'output' && key in other.writes)
+        .map((other) => other.name);
+      const advice = givers.length ? `${givers.join(' or ')} gives` : 'no plugin gives';
+      missing.set(advice, [...(missing.get(advice) ?? []), key]);
+      continue;
+    }
+    const written = writesOf(writer)[key] as KeySpec;
+    if (written.type !== read.type) {
+      const message = `${node.name} reads ${key} as ${read.type}, but ${writer.name} writes it as ${written.type}`;
+      problems.push({ file, line, column, message, severity: 'error' });
+    }
+  }
+  for (const [advice, keys] of missing) {
+    const it = keys.length === 1 ? 'key' : 'keys';
+    const message = `${node.name} needs the ${it} ${keys.join(', ')}, which nothing before it in the stack writes; ${advice} ${keys.length === 1 ? 'it' : 'them'}`;
+    problems.push({ file, line, column, message, severity: 'error' });
+  }
+}

@@ -1,0 +1,139 @@
+import type { OptionSpecs, OptionValues } from '../config/option.ts';
+import type { KeySpec, KeySpecs, ReadSpecs } from './key.ts';
+import type { Memory } from './memory.ts';
+import type { Record } from './record.ts';
+
+/** What stands in a record: a packet as bytes, a packet decoded, a connection, or a sum of counters. */
+export type Kind = 'raw' | 'packet' | 'flow' | 'sum';
+
+/** The daemon's own log, never an event. A message is for the operator: name what, which and what to do. */
+export interface Log {
+  debug(message: string): void;
+  info(message: string): void;
+  notice(message: string): void;
+  error(message: string): void;
+  isDebug(): boolean;
+}
+
+/** Slot numbers by key, fixed for the life of a stack. */
+export type Slots<Specs> = { readonly [K in keyof Specs]: number };
+
+/** A key that reaches an output which takes every key, in ulogd's order: plugin by plugin, key by key, a repeated name once. */
+export interface UpstreamKey {
+  readonly name: string;
+  readonly spec: KeySpec;
+  readonly slot: number;
+}
+
+/** What the linker gives to every plugin of a stack. */
+export interface Link<Options, Reads, Writes> {
+  /** Identifier in the stack line, for messages. */
+  readonly id: string;
+  readonly options: OptionValues<Options & OptionSpecs>;
+  readonly read: Slots<Reads>;
+  readonly write: Slots<Writes>;
+  readonly record: Record;
+  readonly memory: Memory;
+  readonly log: Log;
+  /** File of the network namespace that the stack's input listens in; undefined for the daemon's own. */
+  readonly namespace: string | undefined;
+  /** Give ulogd 2.0.8's exact bytes, wrong values included. */
+  readonly compat: boolean;
+  /** True unless the key is one that nobody reads. */
+  wanted(key: keyof Writes & string): boolean;
+  /** What stacks that name the same id have in common, such as an open file: made once, then handed to all. */
+  shared<T>(make: () => T): T;
+}
+
+/** Handles one event; false ends the event's way through this stack. */
+export type Run = (record: Record) => boolean;
+
+/** What a plugin does besides handling events; every part may be missing. */
+export interface Service {
+  /** Opens what the plugin needs. Throws with a message for the operator. */
+  start?(): void | Promise<void>;
+  /** Writes out what is buffered: called after each batch of events. */
+  flush?(): void;
+  /** SIGHUP: files are opened again under their name. */
+  reopen?(): void;
+  /** SIGUSR2, as in ulogd. */
+  signal?(): void;
+  /** Writes out and closes everything; harmless when called again. */
+  stop?(): void | Promise<void>;
+}
+
+export interface Stage extends Service {
+  readonly run: Run;
+}
+
+/** How an input hands on what it read. */
+export interface Deliver {
+  /** Sends the record that the input has filled through its stacks. */
+  event(): void;
+  /** Ends a batch: outputs write out. */
+  batch(): void;
+}
+
+interface Declaration<Options extends OptionSpecs> {
+  /** Name in stack lines, in ulogd's spelling. */
+  readonly name: string;
+  /** What it is for, in one sentence. */
+  readonly summary: string;
+  readonly options: Options;
+  /** A stack line that uses it. */
+  readonly example: string;
+}
+
+export interface InputPlugin<Options extends OptionSpecs = OptionSpecs, Writes extends KeySpecs = KeySpecs>
+  extends Declaration<Options> {
+  readonly role: 'input';
+  readonly gives: Kind;
+  readonly writes: Writes;
+  link(link: Link<Options, unknown, Writes>, deliver: Deliver): Service;
+}
+
+export interface FilterPlugin<
+  Options extends OptionSpecs = OptionSpecs,
+  Reads extends ReadSpecs = ReadSpecs,
+  Writes extends KeySpecs = KeySpecs,
+> extends Declaration<Options> {
+  readonly role: 'filter';
+  readonly accepts: readonly Kind[];
+  /** What it makes of the record, if not what it was. */
+  readonly gives?: Kind;
+  readonly reads: Reads;
+  readonly writes: Writes;
+  link(link: Link<Options, Reads, Writes>): Stage;
+}
+
+export interface OutputPlugin<Options extends OptionSpecs = OptionSpecs, Reads extends ReadSpecs = ReadSpecs>
+  extends Declaration<Options> {
+  readonly role: 'output';
+  readonly accepts: readonly Kind[];
+  /** Keys it reads, or `every` for all that any plugin upstream writes. */
+  readonly reads: Reads | 'every';
+  link(link: Link<Options, Reads, unknown> & { readonly upstream: readonly UpstreamKey[] }): Stage;
+}
+
+export type Plugin = InputPlugin | FilterPlugin | OutputPlugin;
+
+/** Declares an input, with types for its options and keys. */
+export function defineInput<const O extends OptionSpecs, const W extends KeySpecs>(
+  plugin: Omit<InputPlugin<O, W>, 'role'>,
+): InputPlugin<O, W> {
+  return { role: 'input', ...plugin };
+}
+
+/** Declares a filter, with types for its options and keys. */
+export function defineFilter<const O extends OptionSpecs, const R extends ReadSpecs, const W extends KeySpecs>(
+  plugin: Omit<FilterPlugin<O, R, W>, 'role'>,
+): FilterPlugin<O, R, W> {
+  return { role: 'filter', ...plugin };
+}
+
+/** Declares an output, with types for its options and keys. */
+export function defineOutput<const O extends OptionSpecs, const R extends ReadSpecs>(
+  plugin: Omit<OutputPlugin<O, R>, 'role'>,
+): OutputPlugin<O, R> {
+  return { role: 'output', ...plugin };
+}

@@ -1,0 +1,62 @@
+import type { Memory } from './memory.ts';
+
+/** Slot of a key that nobody reads: writing it is harmless. */
+export const UNREAD = 0;
+/** Slot of an optional key that nobody writes: never valid. */
+export const ABSENT = 1;
+/** First slot that the linker hands out. */
+export const FIRST_SLOT = 2;
+
+/**
+ * The values of one event, by slot. A number is in `value`; a u64 has its high half in `extra`; text, raw bytes and
+ * addresses are an offset into `bytes` (`value`) and a length (`extra`). Only slots with `valid[slot] === 1` count.
+ *
+ * One record serves every event of an input: what is kept beyond the event must be copied.
+ */
+export class Record {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly value: Uint32Array;
+  readonly extra: Uint32Array;
+  readonly valid: Uint8Array;
+
+  constructor(memory: Memory, slots: number) {
+    this.bytes = memory.bytes;
+    this.view = memory.view;
+    this.value = new Uint32Array(slots);
+    this.extra = new Uint32Array(slots);
+    this.valid = new Uint8Array(slots);
+  }
+
+  /** Forgets the last event. */
+  clear(): void {
+    this.valid.fill(0);
+  }
+
+  /** Writes a number of up to 32 bits. */
+  setNumber(slot: number, value: number): void {
+    this.value[slot] = value;
+    this.valid[slot] = 1;
+  }
+
+  /** Writes a 64-bit number by its halves. */
+  setWide(slot: number, high: number, low: number): void {
+    this.value[slot] = low;
+    this.extra[slot] = high;
+    this.valid[slot] = 1;
+  }
+
+  /** Points a slot at `length` bytes of memory from `offset`. */
+  setBytes(slot: number, offset: number, length: number): void {
+    this.value[slot] = offset;
+    this.extra[slot] = length;
+    this.valid[slot] = 1;
+  }
+
+  /** Copies one slot's value, valid or not, to another slot. */
+  copy(from: number, to: number): void {
+    this.value[to] = this.value[from]!;
+    this.extra[to] = this.extra[from]!;
+    this.valid[to] = this.valid[from]!;
+  }
+}

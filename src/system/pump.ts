@@ -1,0 +1,184 @@
+import { constants } from 'node:os';
+import { type Aside, KernelError } from './kernel-request.ts';
+import { CUT_SHORT, type NativeSocket } from './native.ts';
+import { WakeUp } from './wake-up.ts';
+
+const { ENOBUFS } = constants.errno;
+/** Batches read before other sockets and timers get their turn. */
+const BATCHES = 16;
+/** Enough for a full buffer. After an overrun the kernel drops everything until it is empty (NETLINK_S_CONGESTED). */
+const BATCHES_FULL_BUFFER = 1024;
+
+/** What a pump calls. Offsets are into the memory that the socket was opened with, valid until the call returns. */
+export interface DatagramHandler {
+  /** A datagram: the bytes from `start` up to `end`. */
+  onDatagram(start: number, end: number): void;
+  /** Every datagram read at once was handed over: the time to write. */
+  onBatchEnd(): void;
+  /** The kernel dropped datagrams because the socket's buffer was full. */
+  onOverrun(): void;
+  /** The datagram that follows did not fit its slot: its end is missing. */
+  onTruncated?(): void;
+  /** Receiving failed in another way, such as in the middle of a dump. Thrown if nobody handles it. */
+  onError?(error: KernelError): void;
+}
+
+/** Memory for `slots` (1–1024) datagrams of up to `slotSize` bytes each, from `offset` on. */
+export interface Slots {
+  readonly memory: ArrayBuffer;
+  readonly offset: number;
+  readonly slotSize: number;
+  readonly slots: number;
+}
+
+/** Reads a socket in batches, woken by the socket or, under load, by the clock. */
+export class Pump {
+  readonly #socket: NativeSocket;
+  readonly #slots: Slots;
+  readonly #aside: Aside;
+  readonly #lengths: Uint32Array;
+  #bufferSize: number;
+  #maxBufferSize: number;
+  #handler: DatagramHandler | undefined;
+  #wakeUp = new WakeUp(0);
+  #timer: NodeJS.Timeout | undefined;
+  #watched = false;
+
+  /** An overrun doubles the socket's buffer up to `maxBufferSize` bytes. */
+  constructor(socket: NativeSocket, slots: Slots, aside: Aside, maxBufferSize: number) {
+    this.#socket = socket;
+    this.#slots = slots;
+    this.#aside = aside;
+    this.#lengths = new Uint32Array(slots.slots);
+    this.#bufferSize = socket.receiveBuffer;
+    this.#maxBufferSize = maxBufferSize;
+    this.attach();
+  }
+
+  /** Lets the socket receive into the slots. */
+  attach(): void {
+    const { memory, offset, slotSize, slots } = this.#slots;
+    this.#socket.attach(memory, offset, slotSize, slots, this.#lengths);
+  }
+
+  /** Bytes of receive buffer. */
+  get bufferSize(): number {
+    return this.#bufferSize;
+  }
+
+  /** Begins to hand datagrams over. */
+  start(handler: DatagramHandler): void {
+    this.#handler = handler;
+    this.#wakeUp = new WakeUp(performance.now());
+    this.#sleep(0);
+    this.takeAside();
+  }
+
+  /** Sees to it that what lies aside is handed over soon, though the socket itself may have nothing more to say. */
+  takeAside(): void {
+    if (this.#handler !== undefined && !this.#aside.empty) this.#sleep(1);
+  }
+
+  /** Hands over at once what the kernel has queued by now: the last thing to do before `stop`. */
+  drain(): void {
+    if (this.#handler !== undefined) this.#read(this.#handler, BATCHES_FULL_BUFFER);
+  }
+
+  /** Calls the handler no more; called by the handler, the batch in hand is still handed over. */
+  stop(): void {
+    this.#handler = undefined;
+    this.#watched = false;
+    this.#socket.unwatch();
+    clearTimeout(this.#timer);
+  }
+
+  /** Arranges for the next drain: when the socket is readable (0) or after `delay` ms. */
+  #sleep(delay: number): void {
+    clearTimeout(this.#timer);
+    if (delay === 0 && !this.#watched) this.#socket.watch(this.#wake);
+    if (delay > 0 && this.#watched) this.#socket.unwatch();
+    if (delay > 0) this.#timer = setTimeout(this.#wake, delay);
+    this.#watched = delay === 0;
+  }
+
+  readonly #wake = (): void => {
+    let delay = 0;
+    try {
+      if (this.#handler !== undefined) delay = this.#read(this.#handler, BATCHES);
+    } finally {
+      // Also when a handler threw: that must not silence the pump.
+      if (this.#handler !== undefined) this.#sleep(delay);
+    }
+  };
+
+  /** Reads until the socket is empty or others want their turn; returns the delay until the next drain. */
+  #read(handler: DatagramHandler, atMost: number): number {
+    let datagrams = 0;
+    let bytes = 0;
+    let batches = atMost;
+    while (batches > 0 && this.#handler === handler) {
+      const count = this.#aside.empty ? this.#socket.receive() : this.#recall();
+      if (count === -ENOBUFS) {
+        this.#grow();
+        handler.onOverrun();
+        batches = BATCHES_FULL_BUFFER;
+        continue;
+      }
+      batches--;
+      if (count < 0) {
+        this.#fail(handler, -count);
+        continue;
+      }
+      bytes += this.#deliver(handler, count);
+      datagrams += count;
+      // A batch that is not full has emptied the socket: no need to ask again.
+      if (count < this.#slots.slots && this.#aside.empty) break;
+    }
+    const delay = this.#wakeUp.after(datagrams, bytes, performance.now(), this.#bufferSize);
+    return batches > 0 ? delay : 0;
+  }
+
+  #deliver(handler: DatagramHandler, count: number): number {
+    const { offset, slotSize } = this.#slots;
+    let bytes = 0;
+    for (let i = 0; i < count; i++) {
+      const length = this.#lengths[i]!;
+      if (length === 0) continue;
+      if (length >= CUT_SHORT) handler.onTruncated?.();
+      const start = offset + i * slotSize;
+      const size = length & ~CUT_SHORT;
+      bytes += size;
+      handler.onDatagram(start, start + size);
+    }
+    if (count > 0) handler.onBatchEnd();
+    return bytes;
+  }
+
+  /** Puts what requests left aside into the slots, as if it had just been received. */
+  #recall(): number {
+    if (this.#aside.overrun) {
+      this.#aside.overrun = false;
+      return -ENOBUFS;
+    }
+    const { memory, offset, slotSize, slots } = this.#slots;
+    const batch = this.#aside.datagrams.splice(0, slots);
+    batch.forEach(({ bytes, length }, i) => {
+      new Uint8Array(memory, offset + i * slotSize, slotSize).set(bytes);
+      this.#lengths[i] = length;
+    });
+    return batch.length;
+  }
+
+  #grow(): void {
+    if (this.#bufferSize >= this.#maxBufferSize) return;
+    const grown = this.#socket.setReceiveBuffer(Math.min(this.#bufferSize * 2, this.#maxBufferSize));
+    if (grown <= this.#bufferSize) this.#maxBufferSize = 0; // at net.core.rmem_max: asking again would be in vain
+    this.#bufferSize = grown;
+  }
+
+  #fail(handler: DatagramHandler, errno: number): void {
+    const error = new KernelError('receive', errno);
+    if (handler.onError === undefined) throw error;
+    handler.onError(error);
+  }
+}

@@ -1,0 +1,71 @@
+import { writeHex } from './ascii.ts';
+
+/** Most bytes that writeIp writes: as INET6_ADDRSTRLEN without the NUL. */
+export const IP_TEXT_LENGTH = 45;
+
+const COLON = 0x3a;
+const DOT = 0x2e;
+
+/** Octets as text: up to three digits in the low bytes, their number in the top byte. */
+const octets = Int32Array.from({ length: 256 }, (_, octet) => {
+  const text = String(octet);
+  let packed = text.length << 24;
+  for (let i = 0; i < text.length; i++) packed |= text.charCodeAt(i) << (8 * i);
+  return packed;
+});
+
+/** Writes an address of 4 or 16 bytes as inet_ntop(3) does: IPv6 by RFC 5952. */
+export function writeIp(bytes: Uint8Array, at: number, from: Uint8Array, start: number, length: number): number {
+  return length === 4 ? writeIpv4(bytes, at, from, start) : writeIpv6(bytes, at, from, start);
+}
+
+/** Writes four bytes as dotted decimal. */
+export function writeIpv4(bytes: Uint8Array, at: number, from: Uint8Array, start: number): number {
+  let to = at;
+  for (let i = start; ; i++) {
+    const text = octets[from[i]!]!;
+    // All three digits are stored, whether or not they count: what follows overwrites them.
+    bytes[to] = text;
+    bytes[to + 1] = text >> 8;
+    bytes[to + 2] = text >> 16;
+    to += text >> 24;
+    if (i === start + 3) return to;
+    bytes[to++] = DOT;
+  }
+}
+
+function writeIpv6(bytes: Uint8Array, at: number, from: Uint8Array, start: number): number {
+  // RFC 5952: the first longest run of two or more zero groups becomes `::`.
+  let runStart = -1;
+  let runLength = 1;
+  for (let group = 0; group < 8; ) {
+    let end = group;
+    while (end < 8 && groupAt(from, start, end) === 0) end++;
+    if (end - group > runLength) {
+      runStart = group;
+      runLength = end - group;
+    }
+    group = end + 1;
+  }
+  let to = at;
+  for (let group = 0; group < 8; ) {
+    if (group === runStart) {
+      bytes[to++] = COLON;
+      bytes[to++] = COLON;
+      group += runLength;
+      continue;
+    }
+    if (group > 0 && group !== runStart + runLength) bytes[to++] = COLON;
+    // glibc shows ::a.b.c.d and ::ffff:a.b.c.d with the IPv4 part dotted.
+    if (group === 6 && runStart === 0 && (runLength === 6 || (runLength === 5 && groupAt(from, start, 5) === 0xffff))) {
+      return writeIpv4(bytes, to, from, start + 12);
+    }
+    to = writeHex(bytes, to, groupAt(from, start, group));
+    group++;
+  }
+  return to;
+}
+
+function groupAt(from: Uint8Array, start: number, group: number): number {
+  return (from[start + 2 * group]! << 8) | from[start + 2 * group + 1]!;
+}

@@ -1,0 +1,133 @@
+import { MessageBuilder } from './message-builder.ts';
+import {
+  align,
+  attributeEnd,
+  attributeType,
+  HOST_LITTLE_ENDIAN,
+  messageType,
+  NLA_HEADER,
+  NLM_F_DUMP,
+  NLMSG_HEADER,
+  stringLength,
+} from './netlink.ts';
+
+/** Network devices and their addresses (linux/rtnetlink.h, if_link.h, if_addr.h). Integers are in the machine's byte order. */
+
+export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
+export const RTM_GETLINK = 18;
+export const RTM_NEWADDR = 20;
+export const RTM_DELADDR = 21;
+export const RTM_GETADDR = 22;
+
+// Multicast groups.
+export const RTNLGRP_LINK = 1;
+export const RTNLGRP_IPV4_IFADDR = 5;
+export const RTNLGRP_IPV6_IFADDR = 9;
+
+/** Flag of a device that is up. */
+export const IFF_UP = 1;
+
+export const IFLA_IFNAME = 3;
+export const IFA_ADDRESS = 1;
+export const IFA_LOCAL = 2;
+
+/** Size of struct ifinfomsg: family u8, padding, type u16, index s32, flags u32, change u32. */
+const IFINFOMSG = 16;
+/** Size of struct ifaddrmsg: family u8, prefix length u8, flags u8, scope u8, index u32. */
+const IFADDRMSG = 8;
+
+/** A network device. */
+export class Link {
+  /** The device is gone (RTM_DELLINK). */
+  deleted = false;
+  /** Family of the message: AF_UNSPEC; AF_BRIDGE for a bridge's view of its port, which is no news about the device. */
+  family = 0;
+  index = 0;
+  /** ARPHRD_*. */
+  type = 0;
+  /** IFF_*. */
+  flags = 0;
+  nameOffset = 0;
+  /** 0 when the message has no name. */
+  nameLength = 0;
+}
+
+/** An address of a device. */
+export class LinkAddress {
+  /** The address is gone (RTM_DELADDR). */
+  deleted = false;
+  /** AF_INET or AF_INET6. */
+  family = 0;
+  prefixLength = 0;
+  /** The device. */
+  index = 0;
+  addressOffset = 0;
+  /** 4 or 16 bytes; 0 when the message has no address. */
+  addressLength = 0;
+}
+
+/** Asks for all network devices; answered with RTM_NEWLINK messages and NLMSG_DONE. */
+export function dumpLinks(sequence: number): Uint8Array {
+  return new MessageBuilder().message(RTM_GETLINK, NLM_F_DUMP, sequence).raw(new Uint8Array(IFINFOMSG)).finish();
+}
+
+/** Asks for all addresses; answered with RTM_NEWADDR messages and NLMSG_DONE. */
+export function dumpAddresses(sequence: number): Uint8Array {
+  return new MessageBuilder().message(RTM_GETADDR, NLM_F_DUMP, sequence).raw(new Uint8Array(IFADDRMSG)).finish();
+}
+
+/** Decodes the RTM_NEWLINK or RTM_DELLINK message between `start` and `end`; false when malformed or neither. */
+export function decodeLink(view: DataView, start: number, end: number, into: Link): boolean {
+  const header = start + NLMSG_HEADER;
+  if (end - header < IFINFOMSG) return false;
+  const message = messageType(view, start);
+  if (message !== RTM_NEWLINK && message !== RTM_DELLINK) return false;
+  into.deleted = message === RTM_DELLINK;
+  into.family = view.getUint8(header);
+  into.type = view.getUint16(header + 2, HOST_LITTLE_ENDIAN);
+  into.index = view.getInt32(header + 4, HOST_LITTLE_ENDIAN);
+  into.flags = view.getUint32(header + 8, HOST_LITTLE_ENDIAN);
+  into.nameLength = 0;
+  for (let at = header + IFINFOMSG; at < end; ) {
+    const to = attributeEnd(view, at, end);
+    if (to < 0) return false;
+    if (attributeType(view, at) === IFLA_IFNAME) {
+      into.nameOffset = at + NLA_HEADER;
+      into.nameLength = stringLength(view, at + NLA_HEADER, to);
+    }
+    at += align(to - at);
+  }
+  return true;
+}
+
+/** Decodes the RTM_NEWADDR or RTM_DELADDR message between `start` and `end`; false when malformed or neither. */
+export function decodeLinkAddress(view: DataView, start: number, end: number, into: LinkAddress): boolean {
+  const header = start + NLMSG_HEADER;
+  if (end - header < IFADDRMSG) return false;
+  const message = messageType(view, start);
+  if (message !== RTM_NEWADDR && message !== RTM_DELADDR) return false;
+  into.deleted = message === RTM_DELADDR;
+  into.family = view.getUint8(header);
+  into.prefixLength = view.getUint8(header + 1);
+  into.index = view.getUint32(header + 4, HOST_LITTLE_ENDIAN);
+  into.addressLength = 0;
+  let local = false;
+  for (let at = header + IFADDRMSG; at < end; ) {
+    const to = attributeEnd(view, at, end);
+    if (to < 0) return false;
+    const type = attributeType(view, at);
+    const size = to - at - NLA_HEADER;
+    if (type === IFA_LOCAL || type === IFA_ADDRESS) {
+      if (size !== 4 && size !== 16) return false;
+      // On a point-to-point device IFA_ADDRESS is the other end's (if_addr.h).
+      if (type === IFA_LOCAL || !local) {
+        into.addressOffset = at + NLA_HEADER;
+        into.addressLength = size;
+      }
+      local ||= type === IFA_LOCAL;
+    }
+    at += align(to - at);
+  }
+  return true;
+}
