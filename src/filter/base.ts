@@ -160,9 +160,9 @@ function linkIpv6(write: Slots<typeof baseKeys>, transport: DecodeTransport, com
   };
 }
 
-/** ulogd 2.0.8 takes ESP for an extension header, and a byte of its SPI for the length. */
+/** ulogd 2.0.8 takes ESP for an authentication header, and a byte of its SPI for the length. */
 function fitsAsExtension(view: DataView, at: number, end: number): boolean {
-  return end - at >= 8 && (view.getUint8(at + 1) + 1) << 3 <= end - at;
+  return end - at >= 8 && (view.getUint8(at + 1) + 2) << 2 <= end - at;
 }
 
 function linkArp(write: Slots<typeof baseKeys>, compat: boolean): Decode {

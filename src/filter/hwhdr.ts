@@ -1,5 +1,6 @@
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
+import { UNREAD } from '../pipeline/record.ts';
 import { writeHardwareAddress } from '../wire/ascii.ts';
 import {
   ARPHRD_ETHER,
@@ -41,8 +42,8 @@ export default defineFilter({
     const typeOut = write['raw.type'];
     const protocolOut = write['oob.protocol'];
     const saddrAt = memory.reserve(3 * MAX_HARDWARE_ADDRESS);
-    const daddrAt = memory.reserve(3 * ETHERNET_ADDRESS);
     const macAt = memory.reserve(3 * LONGEST_HEADER);
+    const headerWanted = mac !== UNREAD || daddr !== UNREAD;
 
     return {
       run(record) {
@@ -57,19 +58,17 @@ export default defineFilter({
         if (valid[type] === 1 || length > 0 || valid[sender] === 1) record.setNumber(typeOut, hardware);
 
         const ethernet = hardware === ARPHRD_ETHER && length >= ETHERNET_HEADER;
-        if (ethernet) {
-          record.setNumber(protocolOut, view.getUint16(start + ETHERTYPE_OFFSET));
-          const end = writeHardwareAddress(bytes, daddrAt, bytes, start, ETHERNET_ADDRESS);
-          record.setBytes(daddr, daddrAt, end - daddrAt);
-        }
+        if (ethernet) record.setNumber(protocolOut, view.getUint16(start + ETHERTYPE_OFFSET));
         if (valid[sender] === 1 || ethernet) {
           const from = valid[sender] === 1 ? value[sender]! : start + ETHERNET_ADDRESS;
           const size = valid[sender] === 1 ? Math.min(extra[sender]!, MAX_HARDWARE_ADDRESS) : ETHERNET_ADDRESS;
           record.setBytes(saddr, saddrAt, writeHardwareAddress(bytes, saddrAt, bytes, from, size) - saddrAt);
         }
-        if (length > 0) {
+        if (length > 0 && headerWanted) {
           const end = writeHardwareAddress(bytes, macAt, bytes, start, Math.min(length, LONGEST_HEADER));
           record.setBytes(mac, macAt, end - macAt);
+          // An Ethernet header begins with the receiver's address, and so does its text.
+          if (ethernet) record.setBytes(daddr, macAt, 3 * ETHERNET_ADDRESS - 1);
         }
         return true;
       },

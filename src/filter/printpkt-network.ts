@@ -91,7 +91,7 @@ export function linkIpv6(read: Slots<typeof printpktReads>, compat: boolean): Wr
     }
     if (valid[fragoff] === 1) {
       to = writeDecimal(bytes, FRAG6.writeTo(view, to), value[fragoff]!);
-      to = writePaddedHex(bytes, ID6.writeTo(view, to), value[fragid]!, 8);
+      to = writePaddedHex(bytes, ID6.writeTo(view, to), value[fragid]! | 0, 8);
       bytes[to++] = SPACE;
     }
     if (valid[nexthdr] === 0) return (compat ? NO_PROTOCOL : INCOMPLETE).writeTo(view, to);

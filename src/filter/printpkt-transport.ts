@@ -24,13 +24,15 @@ export type WriteTransport = (record: Record, at: number, protocol: number, late
 const SPACE = 0x20;
 const PROTO = new Literal('PROTO=');
 const TCP = new Literal('PROTO=TCP ');
+const TCP_SPT = new Literal('PROTO=TCP SPT=');
 const UDP = new Literal('PROTO=UDP ');
+const UDP_SPT = new Literal('PROTO=UDP SPT=');
 const SCTP = new Literal('PROTO=SCTP ');
+const SCTP_SPT = new Literal('PROTO=SCTP SPT=');
 const ICMP = new Literal('PROTO=ICMP ');
 const ICMPV6 = new Literal('PROTO=ICMPv6 ');
 const ESP = new Literal('PROTO=ESP ');
 const AH = new Literal('PROTO=AH ');
-const SPT = new Literal('SPT=');
 const DPT = new Literal(' DPT=');
 const SEQ = new Literal('SEQ=');
 const ECHO_SEQ = new Literal(' SEQ=');
@@ -67,19 +69,21 @@ export function linkTransport(read: Slots<typeof printpktReads>, compat: boolean
     let to = at;
     switch (protocol) {
       case IPPROTO_TCP:
-        to = TCP.writeTo(view, to);
         if (valid[tcpSport] === 1) return tcp(record, to);
+        to = TCP.writeTo(view, to);
         break;
       case IPPROTO_UDP:
+        if (valid[udpSport] === 1) {
+          to = writePair(bytes, view, to, UDP_SPT, value[udpSport]!, DPT, value[udpDport]!);
+          return writeField(bytes, view, to, LEN, value[udpLen]!);
+        }
         to = UDP.writeTo(view, to);
-        if (valid[udpSport] === 0) break;
-        to = writePair(bytes, view, to, SPT, value[udpSport]!, DPT, value[udpDport]!);
-        return writeField(bytes, view, to, LEN, value[udpLen]!);
+        break;
       case IPPROTO_SCTP:
+        if (valid[sctpSport] === 1)
+          return writePair(bytes, view, to, SCTP_SPT, value[sctpSport]!, DPT, value[sctpDport]!);
         to = SCTP.writeTo(view, to);
-        if (valid[sctpSport] === 0) break;
-        to = writePair(bytes, view, to, SPT, value[sctpSport]!, DPT, value[sctpDport]!);
-        return to;
+        break;
       case IPPROTO_ICMP:
         if (version === 6) return writeField(bytes, view, to, PROTO, protocol);
         to = ICMP.writeTo(view, to);
@@ -97,7 +101,7 @@ export function linkTransport(read: Slots<typeof printpktReads>, compat: boolean
         // ulogd 2.0.8 calls ESP over IPv6 AH.
         to = (protocol === IPPROTO_AH || (compat && version === 6) ? AH : ESP).writeTo(view, to);
         if (valid[spi] === 0) break;
-        to = writeHex(bytes, SPI.writeTo(view, to), value[spi]!);
+        to = writeHex(bytes, SPI.writeTo(view, to), value[spi]! | 0);
         bytes[to++] = SPACE;
         return to;
       default:
@@ -121,8 +125,8 @@ function linkTcp(read: Slots<typeof printpktReads>): (record: Record, at: number
       (value[rst]! << 2) |
       (value[syn]! << 1) |
       value[fin]!;
-    let to = writePair(bytes, view, at, SPT, value[sport]!, DPT, value[dport]!);
-    to = writePair(bytes, view, to, SEQ, value[seq]!, ACK, value[ackseq]!);
+    let to = writePair(bytes, view, at, TCP_SPT, value[sport]!, DPT, value[dport]!);
+    to = writePair(bytes, view, to, SEQ, value[seq]! | 0, ACK, value[ackseq]! | 0);
     to = writeDecimal(bytes, WINDOW.writeTo(view, to), value[window]!);
     return writeField(bytes, view, to, FLAGS[flags]!, valid[urgp] === 1 ? value[urgp]! : 0);
   };

@@ -106,10 +106,10 @@ export default defineFilter({
       run(record) {
         const { bytes, view, value, valid } = record;
         let to = writeNetwork(record, writeHead(record, start));
-        if (valid[uid] === 1) to = writeField(bytes, view, to, UID, value[uid]!);
-        if (valid[gid] === 1) to = writeField(bytes, view, to, GID, value[gid]!);
+        if (valid[uid] === 1) to = writeField(bytes, view, to, UID, value[uid]! | 0);
+        if (valid[gid] === 1) to = writeField(bytes, view, to, GID, value[gid]! | 0);
         if (valid[mark] === 1) {
-          to = writeHex(bytes, MARK.writeTo(view, to), value[mark]!);
+          to = writeHex(bytes, MARK.writeTo(view, to), value[mark]! | 0);
           bytes[to++] = SPACE;
         }
         bytes[to++] = 0x0a;

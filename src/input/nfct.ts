@@ -7,6 +7,7 @@ import { CTA_TIMESTAMP_START, CTA_TIMESTAMP_STOP } from '../wire/ctnetlink.ts';
 import { subsecondNanoseconds, wholeSeconds } from '../wire/nanoseconds.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
 import * as nfnetlink from '../wire/nfnetlink.ts';
+import { describeDatagram } from '../wire/text.ts';
 import { ConntrackDump } from './conntrack/conntrack-dump.ts';
 import { FlowFilter, parseNetwork, parseProtocol } from './conntrack/flow-filter.ts';
 import { flowKeys } from './conntrack/flow-keys.ts';
@@ -119,10 +120,12 @@ export default defineInput({
     const now = new Moment();
     /** Connections that ended while a dump ran: it may still show them. */
     const endedMeanwhile = new Set<number>();
+    const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
     let timer: NodeJS.Timeout | undefined;
 
     function onDatagram(from: number, to: number): void {
+      if (debug) log.debug(`${id}:NFCT: ${describeDatagram(view, from, to, NETLINK_NETFILTER)}`);
       setNow(now);
       for (let at = from; at < to; ) {
         const next = messageEnd(view, at, to);
@@ -164,7 +167,11 @@ export default defineInput({
     function forget(): void {
       if (dump.running) endedMeanwhile.add(entry.id);
       const index = table.find(view, entry);
-      if (index < 0) return;
+      if (index < 0) {
+        // ulogd 2.0.8 knows the begin from its table alone.
+        if (compat) start.known = false;
+        return;
+      }
       if (!start.known) table.startOf(index, start);
       table.remove(index);
     }
@@ -187,7 +194,11 @@ export default defineInput({
         },
         onEnd(complete) {
           if (!complete) log.error(`${id}:NFCT: the kernel broke off a dump of the connections`);
-          else if (reportVanished) table.forEachOlder(reportEnd);
+          else if (reportVanished) {
+            // What the dump did not show because it had just ended may wait as an event: that one knows more.
+            socket?.drain();
+            table.forEachOlder(reportEnd);
+          }
           deliver.batch();
         },
         onMalformed: (from, to) => malformed.count(view, from, to),

@@ -6,6 +6,7 @@ import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } fro
 import * as nflog from '../wire/nflog.ts';
 import * as request from '../wire/nflog-request.ts';
 import { NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.ts';
+import { describeDatagram } from '../wire/text.ts';
 import { Malformed } from './malformed.ts';
 import { packetKeys } from './packet-keys.ts';
 
@@ -83,11 +84,13 @@ export default defineInput({
     const packet = new nflog.NflogPacket();
     const malformed = new Malformed(`${id}:NFLOG`, log);
     const { view } = record;
+    const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
     let seconds = 0;
     let microseconds = 0;
 
     function onDatagram(start: number, end: number): void {
+      if (debug) log.debug(`${id}:NFLOG: ${describeDatagram(view, start, end, NETLINK_NETFILTER)}`);
       const now = Date.now();
       seconds = Math.floor(now / 1000);
       microseconds = (now - seconds * 1000) * 1000;
@@ -107,8 +110,8 @@ export default defineInput({
       const { present } = packet;
       if (has(present, nflog.NFULA_HWHEADER) && packet.hwHeaderLength > 0) {
         record.setBytes(write['raw.mac'], packet.hwHeaderOffset, packet.hwHeaderLength);
-        record.setNumber(write['raw.mac_len'], packet.hwHeaderSize);
-        record.setNumber(write['raw.type'], packet.hwType);
+        if (has(present, nflog.NFULA_HWLEN)) record.setNumber(write['raw.mac_len'], packet.hwHeaderSize);
+        if (has(present, nflog.NFULA_HWTYPE)) record.setNumber(write['raw.type'], packet.hwType);
       }
       if (has(present, nflog.NFULA_PAYLOAD)) {
         record.setBytes(write['raw.pkt'], packet.payloadOffset, packet.payloadLength);

@@ -104,10 +104,18 @@ class Head {
       bytes[to] = 0x2e; // .
       to = writePadded(bytes, to + 1, record.value[this.#microsecond]!, 6);
     }
-    // ulogd2 leaves the zone out where it is UTC.
-    if (time.offset !== 0 || !compat) to = writeBytes(bytes, to, time.zone, 0, time.zone.length);
+    if (compat) to = writeUlogdZone(bytes, to, time);
+    else to = writeBytes(bytes, to, time.zone, 0, time.zone.length);
     return this.#after.writeTo(view, to);
   }
+}
+
+/** ulogd2 leaves the zone out where it is UTC, and loses the minus of less than an hour. */
+function writeUlogdZone(bytes: Uint8Array, at: number, time: LocalTime): number {
+  if (time.offset === 0) return at;
+  const end = writeBytes(bytes, at, time.zone, 0, time.zone.length);
+  if (time.offset > -60) bytes[at] = 0x2b; // +
+  return end;
 }
 
 interface HeadOptions {

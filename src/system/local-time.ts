@@ -1,4 +1,5 @@
 import { writePadded } from '../wire/ascii.ts';
+import { localOffset } from './native.ts';
 
 const MONTHS = 'JanFebMarAprMayJunJulAugSepOctNovDec';
 
@@ -20,16 +21,17 @@ export class LocalTime {
   update(second: number): void {
     if (second === this.#second) return;
     this.#second = second;
-    const date = new Date(second * 1000);
-    this.offset = -date.getTimezoneOffset();
+    const ahead = localOffset(second);
+    this.offset = Math.trunc(ahead / 60);
+    const date = new Date((second + ahead) * 1000);
     const { iso, zone, syslog } = this;
-    const month = date.getMonth();
-    writePadded(iso, 0, date.getFullYear(), 4);
+    const month = date.getUTCMonth();
+    writePadded(iso, 0, date.getUTCFullYear(), 4);
     writePadded(iso, 5, month + 1, 2);
-    writePadded(iso, 8, date.getDate(), 2);
-    writePadded(iso, 11, date.getHours(), 2);
-    writePadded(iso, 14, date.getMinutes(), 2);
-    writePadded(iso, 17, date.getSeconds(), 2);
+    writePadded(iso, 8, date.getUTCDate(), 2);
+    writePadded(iso, 11, date.getUTCHours(), 2);
+    writePadded(iso, 14, date.getUTCMinutes(), 2);
+    writePadded(iso, 17, date.getUTCSeconds(), 2);
     iso[4] = iso[7] = 0x2d;
     iso[10] = 0x54;
     iso[13] = iso[16] = 0x3a;

@@ -59,6 +59,7 @@ interface Addon {
   Socket: new (protocol: number, namespacePath?: string) => NativeSocket;
   notify(path: string, text: string): boolean;
   lockFile(fd: number): number;
+  localOffset(seconds: number): number;
 }
 
 let loaded: Addon | undefined;
@@ -77,9 +78,18 @@ function addon(): Addon {
   }
 }
 
+type OpenSocket = (protocol: number, namespacePath?: string) => NativeSocket;
+
+let open: OpenSocket = (protocol, namespacePath) => new (addon().Socket)(protocol, namespacePath);
+
 /** Opens a netlink socket in this thread's network namespace or in the one that the file at `namespacePath` stands for. */
 export function openNativeSocket(protocol: number, namespacePath?: string): NativeSocket {
-  return new (addon().Socket)(protocol, namespacePath);
+  return open(protocol, namespacePath);
+}
+
+/** Has sockets opened by someone else: benchmarks replay recorded datagrams through whole stacks. */
+export function replaceNativeSockets(opener: OpenSocket): void {
+  open = opener;
 }
 
 /**
@@ -96,4 +106,9 @@ export function notify(path: string, text: string): boolean {
  */
 export function lockFile(fd: number): number {
   return addon().lockFile(fd);
+}
+
+/** Seconds that local time is ahead of UTC at `seconds` since 1970, by the C library's rules (tzset(3)). */
+export function localOffset(seconds: number): number {
+  return addon().localOffset(seconds);
 }

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { LineBuffer } from '../wire/line-buffer.ts';
 
@@ -78,9 +78,12 @@ export class OutputFile {
   /** Opens the file again under its name, after logrotate has moved it away. */
   reopen(): void {
     this.flush();
+    const before = this.#identity();
     this.#close();
     try {
       this.open();
+      // The rest of a line whose beginning was moved away with the old file is no line of the new one.
+      if (this.#torn && this.#identity() !== before) this.#forgetTorn();
     } catch (error) {
       this.#failing = true;
       this.#report(reason(error));
@@ -90,6 +93,19 @@ export class OutputFile {
   close(): void {
     this.flush();
     this.#close();
+  }
+
+  /** Tells the open file from another of the same name; empty when none is open. */
+  #identity(): string {
+    if (this.#fd < 0) return '';
+    const { dev, ino } = fstatSync(this.#fd);
+    return `${dev}:${ino}`;
+  }
+
+  #forgetTorn(): void {
+    this.buffer.drop(this.buffer.bytes.indexOf(NEWLINE) + 1);
+    this.#torn = false;
+    this.dropped++;
   }
 
   #close(): void {

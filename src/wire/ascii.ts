@@ -5,6 +5,9 @@
 
 const ZERO = 0x30;
 const HEX = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
+/** Two digits of each number below 100, and of each byte, the first one in the low byte. */
+const PAIRS = Uint16Array.from({ length: 100 }, (_, n) => (ZERO + Math.floor(n / 10)) | ((ZERO + (n % 10)) << 8));
+const HEX_PAIRS = Uint16Array.from({ length: 256 }, (_, byte) => HEX[byte >> 4]! | (HEX[byte & 15]! << 8));
 const encoder = new TextEncoder();
 
 /** Bytes that a Literal may write after its own end: buffers keep that much room to spare. */
@@ -32,27 +35,37 @@ export class Literal {
   }
 }
 
-/** Writes an unsigned 32-bit number in decimal. */
+/**
+ * Writes an unsigned 32-bit number in decimal. On the hot path pass `value | 0`, which means the same here: V8 puts a
+ * number from 2^31 on into an object of its own when it is passed to a function.
+ */
 export function writeDecimal(bytes: Uint8Array, at: number, value: number): number {
-  if (value < 10) {
-    bytes[at] = ZERO + value;
+  let rest = value | 0;
+  if (rest >= 0 && rest < 10) {
+    bytes[at] = ZERO + rest;
     return at + 1;
   }
-  let end = at + decimalLength(value);
+  let end = at + (rest < 0 ? 10 : decimalLength(rest));
   const after = end;
-  // Above 2^31 the remainder is taken in floating point once; from there on all arithmetic is on small integers.
-  let rest = value | 0;
-  if (rest < 0 || rest !== value) {
-    const tenth = Math.floor(value / 10);
-    bytes[--end] = ZERO + (value - tenth * 10);
-    rest = tenth | 0;
+  if (rest < 0) {
+    // From 2^31 on, the remainder is taken in floating point once; after that all arithmetic is on small integers.
+    const unsigned = rest >>> 0;
+    const hundredth = Math.floor(unsigned / 100);
+    const pair = PAIRS[unsigned - hundredth * 100]!;
+    bytes[--end] = pair >> 8;
+    bytes[--end] = pair;
+    rest = hundredth;
   }
-  while (rest >= 10) {
-    const tenth = (rest / 10) | 0;
-    bytes[--end] = ZERO + (rest - tenth * 10);
-    rest = tenth;
+  while (rest >= 100) {
+    const hundredth = (rest / 100) | 0;
+    const pair = PAIRS[rest - hundredth * 100]!;
+    bytes[--end] = pair >> 8;
+    bytes[--end] = pair;
+    rest = hundredth;
   }
-  bytes[--end] = ZERO + rest;
+  const pair = PAIRS[rest]!;
+  bytes[--end] = pair >> 8;
+  if (rest >= 10) bytes[--end] = pair;
   return after;
 }
 
@@ -115,12 +128,14 @@ export function writeHardwareAddress(
 ): number {
   let to = at;
   for (let i = start; i < start + length; i++) {
-    const byte = from[i]!;
-    if (i > start) bytes[to++] = 0x3a;
-    bytes[to++] = HEX[byte >> 4]!;
-    bytes[to++] = HEX[byte & 15]!;
+    const pair = HEX_PAIRS[from[i]!]!;
+    bytes[to] = pair;
+    bytes[to + 1] = pair >> 8;
+    bytes[to + 2] = 0x3a;
+    to += 3;
   }
-  return to;
+  // The last colon is written too: what follows overwrites it.
+  return length === 0 ? at : to - 1;
 }
 
 /** Copies bytes. A loop beats the call of TypedArray.set up to some 64 bytes; longer runs take the call. */

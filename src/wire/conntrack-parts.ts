@@ -1,24 +1,13 @@
-import {
-  CTA_COUNTERS_BYTES,
-  CTA_COUNTERS_PACKETS,
-  CTA_COUNTERS32_BYTES,
-  CTA_COUNTERS32_PACKETS,
-  CTA_SEQADJ_CORRECTION_POS,
-  CTA_SEQADJ_OFFSET_AFTER,
-  CTA_SEQADJ_OFFSET_BEFORE,
-  CTA_SYNPROXY_ISN,
-  CTA_SYNPROXY_ITS,
-  CTA_SYNPROXY_TSOFF,
-  CTA_TIMESTAMP_START,
-  CTA_TIMESTAMP_STOP,
-} from './ctnetlink.ts';
-import { align, attributeEnd, attributeType, NLA_HEADER } from './netlink.ts';
+import { HOST_LITTLE_ENDIAN } from './netlink.ts';
+
+// A constant of this module's own, see netlink.ts on speed.
+const LITTLE = HOST_LITTLE_ENDIAN;
 
 /** The small nests of a conntrack entry. `present` holds the bits of the nest's own attributes, 0 when it is not there. */
 
 /** Traffic of one direction: CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY. Halves of 64-bit numbers. */
 export class Counters {
-  /** 1 << CTA_COUNTERS_PACKETS and _BYTES, also when the kernel sent the 32-bit forms. */
+  /** 1 << CTA_COUNTERS_*; the 32-bit forms set the bits of CTA_COUNTERS_PACKETS and _BYTES too. */
   present = 0;
   packetsHigh = 0;
   packetsLow = 0;
@@ -57,37 +46,38 @@ export class Synproxy {
 export function decodeCounters(view: DataView, start: number, end: number, into: Counters): boolean {
   let present = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    const size = to - from;
-    switch (attributeType(view, at)) {
-      case CTA_COUNTERS_PACKETS:
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    const size = length - 4;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
+    switch (type) {
+      case 1: // CTA_COUNTERS_PACKETS
         if (size !== 8) return false;
         into.packetsHigh = view.getUint32(from);
         into.packetsLow = view.getUint32(from + 4);
-        present |= 1 << CTA_COUNTERS_PACKETS;
         break;
-      case CTA_COUNTERS_BYTES:
+      case 2: // CTA_COUNTERS_BYTES
         if (size !== 8) return false;
         into.bytesHigh = view.getUint32(from);
         into.bytesLow = view.getUint32(from + 4);
-        present |= 1 << CTA_COUNTERS_BYTES;
         break;
-      case CTA_COUNTERS32_PACKETS:
+      case 3: // CTA_COUNTERS32_PACKETS
         if (size !== 4) return false;
         into.packetsHigh = 0;
         into.packetsLow = view.getUint32(from);
-        present |= 1 << CTA_COUNTERS_PACKETS;
+        present |= 1 << 1;
         break;
-      case CTA_COUNTERS32_BYTES:
+      case 4: // CTA_COUNTERS32_BYTES
         if (size !== 4) return false;
         into.bytesHigh = 0;
         into.bytesLow = view.getUint32(from);
-        present |= 1 << CTA_COUNTERS_BYTES;
+        present |= 1 << 2;
         break;
     }
-    at += align(to - at);
+    if (type < 32) present |= 1 << type;
+    at += (length + 3) & ~3;
   }
   into.present = present;
   return true;
@@ -97,25 +87,26 @@ export function decodeCounters(view: DataView, start: number, end: number, into:
 export function decodeTimestamps(view: DataView, start: number, end: number, into: Timestamps): boolean {
   let present = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    const size = to - from;
-    switch (attributeType(view, at)) {
-      case CTA_TIMESTAMP_START:
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    const size = length - 4;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
+    switch (type) {
+      case 1: // CTA_TIMESTAMP_START
         if (size !== 8) return false;
         into.startHigh = view.getUint32(from);
         into.startLow = view.getUint32(from + 4);
-        present |= 1 << CTA_TIMESTAMP_START;
         break;
-      case CTA_TIMESTAMP_STOP:
+      case 2: // CTA_TIMESTAMP_STOP
         if (size !== 8) return false;
         into.stopHigh = view.getUint32(from);
         into.stopLow = view.getUint32(from + 4);
-        present |= 1 << CTA_TIMESTAMP_STOP;
         break;
     }
-    at += align(to - at);
+    if (type < 32) present |= 1 << type;
+    at += (length + 3) & ~3;
   }
   into.present = present;
   return true;
@@ -125,18 +116,27 @@ export function decodeTimestamps(view: DataView, start: number, end: number, int
 export function decodeSeqAdj(view: DataView, start: number, end: number, into: SeqAdj): boolean {
   let present = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    const type = attributeType(view, at);
-    if (type <= CTA_SEQADJ_OFFSET_AFTER) {
-      if (to - from !== 4) return false;
-      present |= 1 << type;
-      if (type === CTA_SEQADJ_CORRECTION_POS) into.correctionPosition = view.getUint32(from);
-      else if (type === CTA_SEQADJ_OFFSET_BEFORE) into.offsetBefore = view.getInt32(from);
-      else if (type === CTA_SEQADJ_OFFSET_AFTER) into.offsetAfter = view.getInt32(from);
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
+    switch (type) {
+      case 1: // CTA_SEQADJ_CORRECTION_POS
+        if (length !== 8) return false;
+        into.correctionPosition = view.getUint32(from);
+        break;
+      case 2: // CTA_SEQADJ_OFFSET_BEFORE
+        if (length !== 8) return false;
+        into.offsetBefore = view.getInt32(from);
+        break;
+      case 3: // CTA_SEQADJ_OFFSET_AFTER
+        if (length !== 8) return false;
+        into.offsetAfter = view.getInt32(from);
+        break;
     }
-    at += align(to - at);
+    if (type < 32) present |= 1 << type;
+    at += (length + 3) & ~3;
   }
   into.present = present;
   return true;
@@ -146,18 +146,27 @@ export function decodeSeqAdj(view: DataView, start: number, end: number, into: S
 export function decodeSynproxy(view: DataView, start: number, end: number, into: Synproxy): boolean {
   let present = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    const type = attributeType(view, at);
-    if (type <= CTA_SYNPROXY_TSOFF) {
-      if (to - from !== 4) return false;
-      present |= 1 << type;
-      if (type === CTA_SYNPROXY_ISN) into.initialSequence = view.getUint32(from);
-      else if (type === CTA_SYNPROXY_ITS) into.initialTimestamp = view.getUint32(from);
-      else if (type === CTA_SYNPROXY_TSOFF) into.timestampOffset = view.getUint32(from);
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
+    switch (type) {
+      case 1: // CTA_SYNPROXY_ISN
+        if (length !== 8) return false;
+        into.initialSequence = view.getUint32(from);
+        break;
+      case 2: // CTA_SYNPROXY_ITS
+        if (length !== 8) return false;
+        into.initialTimestamp = view.getUint32(from);
+        break;
+      case 3: // CTA_SYNPROXY_TSOFF
+        if (length !== 8) return false;
+        into.timestampOffset = view.getUint32(from);
+        break;
     }
-    at += align(to - at);
+    if (type < 32) present |= 1 << type;
+    at += (length + 3) & ~3;
   }
   into.present = present;
   return true;

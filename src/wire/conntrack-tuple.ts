@@ -1,22 +1,7 @@
-import {
-  CTA_IP_V4_DST,
-  CTA_IP_V4_SRC,
-  CTA_IP_V6_DST,
-  CTA_IP_V6_SRC,
-  CTA_PROTO_DST_PORT,
-  CTA_PROTO_ICMP_CODE,
-  CTA_PROTO_ICMP_ID,
-  CTA_PROTO_ICMP_TYPE,
-  CTA_PROTO_ICMPV6_CODE,
-  CTA_PROTO_ICMPV6_ID,
-  CTA_PROTO_ICMPV6_TYPE,
-  CTA_PROTO_NUM,
-  CTA_PROTO_SRC_PORT,
-  CTA_TUPLE_IP,
-  CTA_TUPLE_PROTO,
-  CTA_TUPLE_ZONE,
-} from './ctnetlink.ts';
-import { align, attributeEnd, attributeType, NLA_HEADER } from './netlink.ts';
+import { HOST_LITTLE_ENDIAN } from './netlink.ts';
+
+// A constant of this module's own, see netlink.ts on speed.
+const LITTLE = HOST_LITTLE_ENDIAN;
 
 /** Who talks to whom, in one direction: CTA_TUPLE_ORIG, CTA_TUPLE_REPLY or CTA_TUPLE_MASTER. */
 export class Tuple {
@@ -58,58 +43,59 @@ export function decodeTuple(view: DataView, start: number, end: number, into: Tu
   into.offset = start;
   into.length = end - start;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    switch (attributeType(view, at)) {
-      case CTA_TUPLE_IP:
-        if (!decodeAddresses(view, from, to, into)) return false;
-        into.present |= 1 << CTA_TUPLE_IP;
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
+    switch (type) {
+      case 1: // CTA_TUPLE_IP
+        if (!decodeAddresses(view, from, at + length, into)) return false;
         break;
-      case CTA_TUPLE_PROTO:
-        if (!decodeProto(view, from, to, into)) return false;
-        into.present |= 1 << CTA_TUPLE_PROTO;
+      case 2: // CTA_TUPLE_PROTO
+        if (!decodeProto(view, from, at + length, into)) return false;
         break;
-      case CTA_TUPLE_ZONE:
-        if (to - from !== 2) return false;
+      case 3: // CTA_TUPLE_ZONE
+        if (length !== 6) return false;
         into.zone = view.getUint16(from);
-        into.present |= 1 << CTA_TUPLE_ZONE;
         break;
     }
-    at += align(to - at);
+    if (type < 32) into.present |= 1 << type;
+    at += (length + 3) & ~3;
   }
   return true;
 }
 
 function decodeAddresses(view: DataView, start: number, end: number, into: Tuple): boolean {
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    const size = to - from;
-    switch (attributeType(view, at)) {
-      case CTA_IP_V4_SRC:
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    const size = length - 4;
+    switch (view.getUint16(at + 2, LITTLE) & 0x3fff) {
+      case 1: // CTA_IP_V4_SRC
         if (size !== 4) return false;
         into.sourceOffset = from;
         into.sourceLength = 4;
         break;
-      case CTA_IP_V4_DST:
+      case 2: // CTA_IP_V4_DST
         if (size !== 4) return false;
         into.destinationOffset = from;
         into.destinationLength = 4;
         break;
-      case CTA_IP_V6_SRC:
+      case 3: // CTA_IP_V6_SRC
         if (size !== 16) return false;
         into.sourceOffset = from;
         into.sourceLength = 16;
         break;
-      case CTA_IP_V6_DST:
+      case 4: // CTA_IP_V6_DST
         if (size !== 16) return false;
         into.destinationOffset = from;
         into.destinationLength = 16;
         break;
     }
-    at += align(to - at);
+    at += (length + 3) & ~3;
   }
   return true;
 }
@@ -117,42 +103,43 @@ function decodeAddresses(view: DataView, start: number, end: number, into: Tuple
 function decodeProto(view: DataView, start: number, end: number, into: Tuple): boolean {
   let present = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    const size = to - from;
-    const type = attributeType(view, at);
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    const size = length - 4;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
     switch (type) {
-      case CTA_PROTO_NUM:
+      case 1: // CTA_PROTO_NUM
         if (size !== 1) return false;
         into.protocol = view.getUint8(from);
         break;
-      case CTA_PROTO_SRC_PORT:
+      case 2: // CTA_PROTO_SRC_PORT
         if (size !== 2) return false;
         into.sourcePort = view.getUint16(from);
         break;
-      case CTA_PROTO_DST_PORT:
+      case 3: // CTA_PROTO_DST_PORT
         if (size !== 2) return false;
         into.destinationPort = view.getUint16(from);
         break;
-      case CTA_PROTO_ICMP_ID:
-      case CTA_PROTO_ICMPV6_ID:
+      case 4: // CTA_PROTO_ICMP_ID
+      case 7: // CTA_PROTO_ICMPV6_ID
         if (size !== 2) return false;
         into.icmpId = view.getUint16(from);
         break;
-      case CTA_PROTO_ICMP_TYPE:
-      case CTA_PROTO_ICMPV6_TYPE:
+      case 5: // CTA_PROTO_ICMP_TYPE
+      case 8: // CTA_PROTO_ICMPV6_TYPE
         if (size !== 1) return false;
         into.icmpType = view.getUint8(from);
         break;
-      case CTA_PROTO_ICMP_CODE:
-      case CTA_PROTO_ICMPV6_CODE:
+      case 6: // CTA_PROTO_ICMP_CODE
+      case 9: // CTA_PROTO_ICMPV6_CODE
         if (size !== 1) return false;
         into.icmpCode = view.getUint8(from);
         break;
     }
-    if (type <= CTA_PROTO_ICMPV6_CODE) present |= 1 << type;
-    at += align(to - at);
+    if (type < 32) present |= 1 << type;
+    at += (length + 3) & ~3;
   }
   into.protoPresent = present;
   return true;

@@ -10,52 +10,21 @@ import {
 } from './conntrack-parts.ts';
 import { clearProtoInfo, decodeProtoInfo, ProtoInfo } from './conntrack-protoinfo.ts';
 import { clearTuple, decodeTuple, Tuple } from './conntrack-tuple.ts';
+import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_NEW } from './ctnetlink.ts';
 import {
-  CTA_COUNTERS_ORIG,
-  CTA_COUNTERS_REPLY,
-  CTA_HELP,
-  CTA_HELP_INFO,
-  CTA_HELP_NAME,
-  CTA_ID,
-  CTA_LABELS,
-  CTA_LABELS_MASK,
-  CTA_MARK,
-  CTA_MARK_MASK,
-  CTA_MAX,
-  CTA_PROTOINFO,
-  CTA_SECCTX,
-  CTA_SECCTX_NAME,
-  CTA_SECMARK,
-  CTA_SEQ_ADJ_ORIG,
-  CTA_SEQ_ADJ_REPLY,
-  CTA_STATUS,
-  CTA_STATUS_MASK,
-  CTA_SYNPROXY,
-  CTA_TIMEOUT,
-  CTA_TIMESTAMP,
-  CTA_TIMESTAMP_EVENT,
-  CTA_TUPLE_MASTER,
-  CTA_TUPLE_ORIG,
-  CTA_TUPLE_REPLY,
-  CTA_USE,
-  CTA_ZONE,
-  IPCTNL_MSG_CT_DELETE,
-  IPCTNL_MSG_CT_NEW,
-} from './ctnetlink.ts';
-import {
-  align,
-  attributeEnd,
-  attributeType,
+  HOST_LITTLE_ENDIAN,
   messageFlags,
   messagePort,
   messageType,
-  NLA_HEADER,
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLMSG_HEADER,
   stringLength,
 } from './netlink.ts';
 import { NFNL_HEADER } from './nfnetlink.ts';
+
+// A constant of this module's own, see netlink.ts on speed.
+const LITTLE = HOST_LITTLE_ENDIAN;
 
 /** What happened to an entry; the values are ulogd's `ct.event`. An entry of a dump counts as updated. */
 export const CONNTRACK_NEW = 1;
@@ -64,7 +33,8 @@ export const CONNTRACK_DESTROY = 4;
 
 /**
  * A conntrack entry, decoded. A field counts only when the bit of its attribute (1 << CTA_*) is set in `present`, and in a
- * nest the bit in the nest's own mask too; what an earlier entry left in the others is not erased. Offsets are into the
+ * nest the bit in the nest's own mask too (masks also have the bits of attributes unknown here); what an earlier entry left
+ * in the others is not erased. Offsets are into the
  * view that was decoded.
  */
 export class ConntrackEntry {
@@ -155,97 +125,99 @@ export function decodeConntrackAttributes(
   clearEntry(into);
   let present = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const type = attributeType(view, at);
-    const from = at + NLA_HEADER;
-    const size = to - from;
-    at += align(to - at);
-    if (type > CTA_MAX || ((wanted >>> type) & 1) === 0) continue;
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
+    const from = at + 4;
+    const to = at + length;
+    const size = length - 4;
+    at += (length + 3) & ~3;
+    if (type >= 32 || ((wanted >>> type) & 1) === 0) continue;
     switch (type) {
-      case CTA_TUPLE_ORIG:
+      case 1: // CTA_TUPLE_ORIG
         if (!decodeTuple(view, from, to, into.orig)) return false;
         break;
-      case CTA_TUPLE_REPLY:
+      case 2: // CTA_TUPLE_REPLY
         if (!decodeTuple(view, from, to, into.reply)) return false;
         break;
-      case CTA_STATUS:
+      case 3: // CTA_STATUS
         // Some machines need CTA_TIMESTAMP_EVENT aligned, and the padding before it, CTA_TIMESTAMP_PAD, has this number.
         if (size === 0) continue;
         if (size !== 4) return false;
         into.status = view.getUint32(from);
         break;
-      case CTA_PROTOINFO:
+      case 4: // CTA_PROTOINFO
         if (!decodeProtoInfo(view, from, to, into.protoInfo)) return false;
         break;
-      case CTA_HELP:
+      case 5: // CTA_HELP
         if (!decodeHelper(view, from, to, into)) return false;
         break;
-      case CTA_TIMEOUT:
+      case 7: // CTA_TIMEOUT
         if (size !== 4) return false;
         into.timeout = view.getUint32(from);
         break;
-      case CTA_MARK:
+      case 8: // CTA_MARK
         if (size !== 4) return false;
         into.mark = view.getUint32(from);
         break;
-      case CTA_COUNTERS_ORIG:
+      case 9: // CTA_COUNTERS_ORIG
         if (!decodeCounters(view, from, to, into.origCounters)) return false;
         break;
-      case CTA_COUNTERS_REPLY:
+      case 10: // CTA_COUNTERS_REPLY
         if (!decodeCounters(view, from, to, into.replyCounters)) return false;
         break;
-      case CTA_USE:
+      case 11: // CTA_USE
         if (size !== 4) return false;
         into.use = view.getUint32(from);
         break;
-      case CTA_ID:
+      case 12: // CTA_ID
         if (size !== 4) return false;
         into.id = view.getUint32(from);
         break;
-      case CTA_TUPLE_MASTER:
+      case 14: // CTA_TUPLE_MASTER
         if (!decodeTuple(view, from, to, into.master)) return false;
         break;
-      case CTA_SEQ_ADJ_ORIG:
+      case 15: // CTA_SEQ_ADJ_ORIG
         if (!decodeSeqAdj(view, from, to, into.origSeqAdj)) return false;
         break;
-      case CTA_SEQ_ADJ_REPLY:
+      case 16: // CTA_SEQ_ADJ_REPLY
         if (!decodeSeqAdj(view, from, to, into.replySeqAdj)) return false;
         break;
-      case CTA_SECMARK:
+      case 17: // CTA_SECMARK
         if (size !== 4) return false;
         into.secmark = view.getUint32(from);
         break;
-      case CTA_ZONE:
+      case 18: // CTA_ZONE
         if (size !== 2) return false;
         into.zone = view.getUint16(from);
         break;
-      case CTA_SECCTX:
+      case 19: // CTA_SECCTX
         if (!decodeSecurityContext(view, from, to, into)) return false;
         break;
-      case CTA_TIMESTAMP:
+      case 20: // CTA_TIMESTAMP
         if (!decodeTimestamps(view, from, to, into.timestamps)) return false;
         break;
-      case CTA_MARK_MASK:
+      case 21: // CTA_MARK_MASK
         if (size !== 4) return false;
         into.markMask = view.getUint32(from);
         break;
-      case CTA_LABELS:
+      case 22: // CTA_LABELS
         into.labelsOffset = from;
         into.labelsLength = size;
         break;
-      case CTA_LABELS_MASK:
+      case 23: // CTA_LABELS_MASK
         into.labelsMaskOffset = from;
         into.labelsMaskLength = size;
         break;
-      case CTA_SYNPROXY:
+      case 24: // CTA_SYNPROXY
         if (!decodeSynproxy(view, from, to, into.synproxy)) return false;
         break;
-      case CTA_STATUS_MASK:
+      case 26: // CTA_STATUS_MASK
         if (size !== 4) return false;
         into.statusMask = view.getUint32(from);
         break;
-      case CTA_TIMESTAMP_EVENT:
+      case 27: // CTA_TIMESTAMP_EVENT
         if (size !== 8) return false;
         into.eventTimeHigh = view.getUint32(from);
         into.eventTimeLow = view.getUint32(from + 4);
@@ -275,20 +247,21 @@ function decodeHelper(view: DataView, start: number, end: number, into: Conntrac
   into.helperLength = 0;
   into.helperInfoLength = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    switch (attributeType(view, at)) {
-      case CTA_HELP_NAME:
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    switch (view.getUint16(at + 2, LITTLE) & 0x3fff) {
+      case 1: // CTA_HELP_NAME
         into.helperOffset = from;
-        into.helperLength = stringLength(view, from, to);
+        into.helperLength = stringLength(view, from, at + length);
         break;
-      case CTA_HELP_INFO:
+      case 2: // CTA_HELP_INFO
         into.helperInfoOffset = from;
-        into.helperInfoLength = to - from;
+        into.helperInfoLength = length - 4;
         break;
     }
-    at += align(to - at);
+    at += (length + 3) & ~3;
   }
   return true;
 }
@@ -296,14 +269,15 @@ function decodeHelper(view: DataView, start: number, end: number, into: Conntrac
 function decodeSecurityContext(view: DataView, start: number, end: number, into: ConntrackEntry): boolean {
   into.securityContextLength = 0;
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const from = at + NLA_HEADER;
-    if (attributeType(view, at) === CTA_SECCTX_NAME) {
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const from = at + 4;
+    if ((view.getUint16(at + 2, LITTLE) & 0x3fff) === 1 /* CTA_SECCTX_NAME */) {
       into.securityContextOffset = from;
-      into.securityContextLength = stringLength(view, from, to);
+      into.securityContextLength = stringLength(view, from, at + length);
     }
-    at += align(to - at);
+    at += (length + 3) & ~3;
   }
   return true;
 }

@@ -39,8 +39,6 @@ export const CTA_SYNPROXY = 24;
 export const CTA_FILTER = 25;
 export const CTA_STATUS_MASK = 26;
 export const CTA_TIMESTAMP_EVENT = 27; // since Linux 6.14
-/** Highest attribute known here; masks of attributes fit 32 bits. */
-export const CTA_MAX = CTA_TIMESTAMP_EVENT;
 
 // Inside CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_TUPLE_MASTER.
 export const CTA_TUPLE_IP = 1;

@@ -1,6 +1,6 @@
 import { type Literal, writeDecimal } from './ascii.ts';
 
-/** The `NAME=number ` that lines of text are made of; each writer returns the offset behind what it wrote. */
+/** The `NAME=number ` that lines of text are made of; each writer returns the offset behind what it wrote. Numbers are as in writeDecimal. */
 
 const SPACE = 0x20;
 

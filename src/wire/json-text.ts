@@ -1,6 +1,5 @@
-import { writePaddedHex } from './ascii.ts';
-
 const QUOTE = 0x22;
+const ZERO = 0x30;
 const BACKSLASH = 0x5c;
 
 /** Second byte of the short escapes (RFC 8259, section 7), by control character; 0 for those that need `\u`. */
@@ -57,8 +56,12 @@ export function writeJsonString(
     if (byte >= 0x20) bytes[to++] = byte;
     else if (SHORT_ESCAPE[byte] !== 0) bytes[to++] = SHORT_ESCAPE[byte]!;
     else {
-      bytes[to++] = 0x75; // u
-      to = writePaddedHex(bytes, to, byte, 4);
+      // `\u001B`: upper case, as jansson has it.
+      bytes[to++] = 0x75;
+      bytes[to++] = ZERO;
+      bytes[to++] = ZERO;
+      bytes[to++] = ZERO + (byte >> 4);
+      bytes[to++] = (byte & 15) < 10 ? ZERO + (byte & 15) : 0x37 + (byte & 15);
     }
   }
   bytes[to++] = QUOTE;

@@ -1,7 +1,10 @@
-import { align, attributeEnd, attributeType, NLA_HEADER, NLMSG_HEADER, stringLength } from './netlink.ts';
+import { HOST_LITTLE_ENDIAN, NLMSG_HEADER, stringLength } from './netlink.ts';
 import { NFNL_HEADER, NFNL_SUBSYS_ULOG } from './nfnetlink.ts';
 
 /** Packets that NFLOG hands over (linux/netfilter/nfnetlink_log.h; written by __build_packet_message in nfnetlink_log.c). */
+
+// A constant of this module's own, see netlink.ts on speed.
+const LITTLE = HOST_LITTLE_ENDIAN;
 
 /** Message type of a logged packet. */
 export const NFULNL_PACKET = NFNL_SUBSYS_ULOG << 8;
@@ -28,15 +31,14 @@ export const NFULA_CT = 18;
 export const NFULA_CT_INFO = 19;
 export const NFULA_VLAN = 20;
 export const NFULA_L2HDR = 21;
-const NFULA_MAX = NFULA_L2HDR;
 
 // Attributes inside NFULA_VLAN.
 export const NFULA_VLAN_PROTO = 1;
 export const NFULA_VLAN_TCI = 2;
 
 /**
- * A packet, decoded. A field counts only when the bit of its attribute (1 << NFULA_*) is set in `present`; what an earlier
- * packet left in the others is not erased. Offsets are into the view that was decoded.
+ * A packet, decoded. A field counts only when the bit of its attribute (1 << NFULA_*) is set in `present`, which
+ * also has the bits of attributes unknown here; what an earlier packet left in the others is not erased. Offsets are into the view that was decoded.
  */
 export class NflogPacket {
   present = 0;
@@ -99,102 +101,101 @@ export function decodePacket(view: DataView, start: number, end: number, into: N
   into.vlanPresent = 0;
   let present = 0;
   for (let at = start + NFNL_HEADER; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    const type = attributeType(view, at);
-    const from = at + NLA_HEADER;
-    const size = to - from;
-    at += align(to - at);
-    if (type > NFULA_MAX || ((wanted >>> type) & 1) === 0) continue;
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    const type = view.getUint16(at + 2, LITTLE) & 0x3fff;
+    const from = at + 4;
+    const to = at + length;
+    const size = length - 4;
+    at += (length + 3) & ~3;
+    if (type >= 32 || ((wanted >>> type) & 1) === 0) continue;
     present |= 1 << type;
     switch (type) {
-      case NFULA_PACKET_HDR:
+      case 1: // NFULA_PACKET_HDR
         if (size < 4) return false;
         into.hwProtocol = view.getUint16(from);
         into.hook = view.getUint8(from + 2);
         break;
-      case NFULA_MARK:
+      case 2: // NFULA_MARK
         if (size !== 4) return false;
         into.mark = view.getUint32(from);
         break;
-      case NFULA_TIMESTAMP:
+      case 3: // NFULA_TIMESTAMP
         if (size < 16) return false;
         into.seconds = view.getUint32(from) * 0x100000000 + view.getUint32(from + 4);
         into.microseconds = view.getUint32(from + 12);
         break;
-      case NFULA_IFINDEX_INDEV:
+      case 4: // NFULA_IFINDEX_INDEV
         if (size !== 4) return false;
         into.indev = view.getUint32(from);
         break;
-      case NFULA_IFINDEX_OUTDEV:
+      case 5: // NFULA_IFINDEX_OUTDEV
         if (size !== 4) return false;
         into.outdev = view.getUint32(from);
         break;
-      case NFULA_IFINDEX_PHYSINDEV:
+      case 6: // NFULA_IFINDEX_PHYSINDEV
         if (size !== 4) return false;
         into.physIndev = view.getUint32(from);
         break;
-      case NFULA_IFINDEX_PHYSOUTDEV:
+      case 7: // NFULA_IFINDEX_PHYSOUTDEV
         if (size !== 4) return false;
         into.physOutdev = view.getUint32(from);
         break;
-      case NFULA_HWADDR: {
+      case 8: // NFULA_HWADDR
         // struct nfulnl_msg_packet_hw: the length of the address, two bytes of padding, room for eight.
-        if (size < 4) return false;
-        const addressLength = view.getUint16(from);
-        if (addressLength > size - 4) return false;
+        if (size < 4 || view.getUint16(from) > size - 4) return false;
         into.hwAddressOffset = from + 4;
-        into.hwAddressLength = addressLength;
+        into.hwAddressLength = view.getUint16(from);
         break;
-      }
-      case NFULA_PAYLOAD:
+      case 9: // NFULA_PAYLOAD
         into.payloadOffset = from;
         into.payloadLength = size;
         break;
-      case NFULA_PREFIX:
+      case 10: // NFULA_PREFIX
         into.prefixOffset = from;
         into.prefixLength = stringLength(view, from, to);
         break;
-      case NFULA_UID:
+      case 11: // NFULA_UID
         if (size !== 4) return false;
         into.uid = view.getUint32(from);
         break;
-      case NFULA_SEQ:
+      case 12: // NFULA_SEQ
         if (size !== 4) return false;
         into.sequence = view.getUint32(from);
         break;
-      case NFULA_SEQ_GLOBAL:
+      case 13: // NFULA_SEQ_GLOBAL
         if (size !== 4) return false;
         into.globalSequence = view.getUint32(from);
         break;
-      case NFULA_GID:
+      case 14: // NFULA_GID
         if (size !== 4) return false;
         into.gid = view.getUint32(from);
         break;
-      case NFULA_HWTYPE:
+      case 15: // NFULA_HWTYPE
         if (size !== 2) return false;
         into.hwType = view.getUint16(from);
         break;
-      case NFULA_HWHEADER:
+      case 16: // NFULA_HWHEADER
         into.hwHeaderOffset = from;
         into.hwHeaderLength = size;
         break;
-      case NFULA_HWLEN:
+      case 17: // NFULA_HWLEN
         if (size !== 2) return false;
         into.hwHeaderSize = view.getUint16(from);
         break;
-      case NFULA_CT:
+      case 18: // NFULA_CT
         into.conntrackOffset = from;
         into.conntrackLength = size;
         break;
-      case NFULA_CT_INFO:
+      case 19: // NFULA_CT_INFO
         if (size !== 4) return false;
         into.conntrackInfo = view.getUint32(from);
         break;
-      case NFULA_VLAN:
+      case 20: // NFULA_VLAN
         if (!decodeVlan(view, from, to, into)) return false;
         break;
-      case NFULA_L2HDR:
+      case 21: // NFULA_L2HDR
         into.l2HeaderOffset = from;
         into.l2HeaderLength = size;
         break;
@@ -206,21 +207,22 @@ export function decodePacket(view: DataView, start: number, end: number, into: N
 
 function decodeVlan(view: DataView, start: number, end: number, into: NflogPacket): boolean {
   for (let at = start; at < end; ) {
-    const to = attributeEnd(view, at, end);
-    if (to < 0) return false;
-    switch (attributeType(view, at)) {
-      case NFULA_VLAN_PROTO:
-        if (to - at !== NLA_HEADER + 2) return false;
-        into.vlanProtocol = view.getUint16(at + NLA_HEADER);
+    if (end - at < 4) return false;
+    const length = view.getUint16(at, LITTLE);
+    if (length < 4 || length > end - at) return false;
+    switch (view.getUint16(at + 2, LITTLE) & 0x3fff) {
+      case 1: // NFULA_VLAN_PROTO
+        if (length !== 6) return false;
+        into.vlanProtocol = view.getUint16(at + 4);
         into.vlanPresent |= 1 << NFULA_VLAN_PROTO;
         break;
-      case NFULA_VLAN_TCI:
-        if (to - at !== NLA_HEADER + 2) return false;
-        into.vlanTci = view.getUint16(at + NLA_HEADER);
+      case 2: // NFULA_VLAN_TCI
+        if (length !== 6) return false;
+        into.vlanTci = view.getUint16(at + 4);
         into.vlanPresent |= 1 << NFULA_VLAN_TCI;
         break;
     }
-    at += align(to - at);
+    at += (length + 3) & ~3;
   }
   return true;
 }

@@ -64,8 +64,9 @@ export class DifferentialLab {
       this.router,
     );
     this.lab.sh(
-      `ip link set fl1 address ${MAC.peer}; ip addr add 10.77.0.2/24 dev fl1; ip addr add fd77::2/64 dev fl1 nodad
-       ip neigh add 10.77.0.1 lladdr ${MAC.router} dev fl1; ip neigh add fd77::1 lladdr ${MAC.router} dev fl1`,
+      // No IPv6 here: the peer's kernel would send reports of its own. What it is said to send, inject() sends.
+      `sysctl -qw net.ipv6.conf.fl1.disable_ipv6=1; ip link set fl1 address ${MAC.peer}
+       ip addr add 10.77.0.2/24 dev fl1; ip neigh add 10.77.0.1 lladdr ${MAC.router} dev fl1`,
       this.peer,
     );
   }
@@ -97,6 +98,20 @@ export class DifferentialLab {
     const command = ['netns', 'exec', where, this.#inject, kind, device, '200'];
     execFileSync('ip', command, { input: Buffer.concat(records), stdio: ['pipe', 'pipe', 'pipe'] });
     this.#sent.push(...frames.map((frame) => frame.toString('hex')));
+  }
+
+  /** Sends frames through rules and compares; by default one line for each frame, 'some' where the kernel has a say. */
+  async scene(
+    name: string,
+    rules: string,
+    frames: readonly Buffer[],
+    lines: number | 'some' = frames.length,
+    device = 'fl1',
+  ): Promise<void> {
+    this.rules(rules);
+    this.inject(frames, device);
+    await this.settle();
+    this.compare(name, lines === 'some' ? { atLeast: frames.length / 2 } : { lines });
   }
 
   /** Starts both daemons on the same configuration but for group and file names; resolves when both listen. */
@@ -159,18 +174,25 @@ export class DifferentialLab {
     return `${lines.join('\n')}\n`;
   }
 
-  /** True once the kernel has this side's socket in its last state before it waits: nothing sent from now on can be missed. */
+  /** True once this side waits with all its sockets set up and read empty: nothing from now on can be missed. */
   #listens(side: Side, pid: number): boolean {
-    const asleep = /^\d+ \(.*\) S /.test(readProcess(pid, 'stat'));
-    const packets = this.#setup.stacks.some((stack) => stack.includes(':NFLOG,'));
-    const flows = this.#setup.stacks.some((stack) => stack.includes(':NFCT,'));
-    // Columns: group, port id, queued, copy mode (2 = packet), copy range (the most there is). net/netfilter/nfnetlink_log.c, seq_show().
+    if (!/^\d+ \(.*\) S /.test(readProcess(pid, 'stat'))) return false;
+    const { stacks, sections = {} } = this.#setup;
+    // Columns: group, port id, queued, copy mode (2 = packet), copy range (the most there is): nfnetlink_log.c, seq_show().
     const instance = new RegExp(`^ *${GROUP[side]} +\\d+ +\\d+ +2 +65531 `, 'm');
-    // Protocol 12 is NETLINK_NETFILTER. net/netlink/af_netlink.c, netlink_native_seq_show(). The port id is the first socket's pid.
-    const socket = /^[0-9a-f]+ 12 +\d+ +[0-9a-f]+ /gm;
-    const sockets = readProcess(pid, 'net/netlink').match(socket)?.length ?? 0;
+    if (stacks.some((stack) => stack.includes(':NFLOG,'))) {
+      return instance.test(readProcess(pid, 'net/netfilter/nfnetlink_log'));
+    }
+    // Columns: socket, protocol (12 = NETLINK_NETFILTER), port id (0 = the kernel's own), groups, bytes queued:
+    // af_netlink.c, netlink_native_seq_show(). Sockets of both sides are listed; who polls joins no group.
+    const polls = Object.values(sections).some((section) => section.pollinterval);
+    const rows = readProcess(pid, 'net/netlink').matchAll(/^[0-9a-f]+ 12 +([1-9]\d*) +([0-9a-f]{8}) +(\d+) /gm);
+    const sockets = [...rows].map(([, , groups, queued]) => ({
+      joined: groups !== '00000000',
+      queued: Number(queued),
+    }));
     return (
-      asleep && (!packets || instance.test(readProcess(pid, 'net/netfilter/nfnetlink_log'))) && (!flows || sockets > 0)
+      sockets.filter(({ joined }) => joined || polls).length >= SIDES.length && !sockets.some(({ queued }) => queued)
     );
   }
 
@@ -343,8 +365,12 @@ export function mask(line: string, side: Side, kernelTimes = false): string {
     )
     .replace(/ SRC=[\d.]+ DST=[\d.]+ (?=PROTO=ARP)/, ' SRC=? DST=? ')
     .replaceAll(/("arp\.[sd]addr\.str": ")[\d.]+"/g, '$1?"')
-    .replace(/^[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d /, 'TIME ');
+    .replace(/^[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d /, 'TIME ')
+    .replaceAll(CONTROL, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
+
+/** ulogd2 lets bytes from a prefix through that end a line or command a terminal; flowlogd shows them, also under compat. */
+const CONTROL = /[\0-\x08\x0b-\x1f\x7f]/g;
 
 function show(line: string | undefined): string {
   return line === undefined ? '(nothing)' : JSON.stringify(line.replace(/\n$/, '⏎'));

@@ -40,11 +40,9 @@ export class FlowWriter {
     const record = this.#record;
     const to = this.#slots;
     const { orig, reply, origCounters, replyCounters } = entry;
-    record.setBytes(to['orig.ip.saddr'], orig.sourceOffset, orig.sourceLength);
-    record.setBytes(to['orig.ip.daddr'], orig.destinationOffset, orig.destinationLength);
+    this.#writeAddresses(orig, to['orig.ip.saddr'], to['orig.ip.daddr']);
     record.setNumber(to['orig.ip.protocol'], orig.protocol);
-    record.setBytes(to['reply.ip.saddr'], reply.sourceOffset, reply.sourceLength);
-    record.setBytes(to['reply.ip.daddr'], reply.destinationOffset, reply.destinationLength);
+    this.#writeAddresses(reply, to['reply.ip.saddr'], to['reply.ip.daddr']);
     record.setNumber(to['reply.ip.protocol'], reply.protocol);
     if (this.#hasPorts(orig) && this.#hasPorts(reply)) {
       record.setNumber(to['orig.l4.sport'], orig.sourcePort);
@@ -85,6 +83,13 @@ export class FlowWriter {
     }
     record.setNumber(to['oob.family'], entry.family);
     record.setNumber(to['oob.protocol'], 0);
+  }
+
+  #writeAddresses(tuple: Tuple, source: number, destination: number): void {
+    if (tuple.sourceLength > 0) this.#record.setBytes(source, tuple.sourceOffset, tuple.sourceLength);
+    if (tuple.destinationLength > 0) {
+      this.#record.setBytes(destination, tuple.destinationOffset, tuple.destinationLength);
+    }
   }
 
   #writeIcmp(orig: Tuple): void {

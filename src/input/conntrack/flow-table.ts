@@ -1,7 +1,14 @@
 import type { ConntrackEntry } from '../../wire/conntrack.ts';
 import type { Counters } from '../../wire/conntrack-parts.ts';
 import type { Tuple } from '../../wire/conntrack-tuple.ts';
-import { CTA_MARK, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMPV6_TYPE } from '../../wire/ctnetlink.ts';
+import {
+  CTA_MARK,
+  CTA_PROTO_ICMP_TYPE,
+  CTA_PROTO_ICMPV6_TYPE,
+  CTA_PROTO_SRC_PORT,
+  CTA_TUPLE_ZONE,
+  CTA_ZONE,
+} from '../../wire/ctnetlink.ts';
 import type { Moment } from './flow-record.ts';
 
 /** Entries in one chunk: the table grows by chunks and is never copied. */
@@ -62,16 +69,17 @@ export class FlowTable {
   put(view: DataView, entry: ConntrackEntry, start: Moment): number {
     const hash = this.#keyOf(view, entry);
     let index = this.#find(hash);
-    const known = index >= 0;
-    if (!known) {
+    const found = index >= 0;
+    if (!found) {
       index = this.#allocate(hash);
       if (index < 0) return -1;
     }
     const words = this.#chunks[index >>> CHUNK_BITS]!;
     const at = (index & CHUNK_MASK) * WORDS;
-    if (!known) words.set(this.#key, at + KEY);
-    // The end of the connection before, with the same tuple, was lost.
-    if (!known || words[at + ID] !== entry.id) {
+    if (!found) words.set(this.#key, at + KEY);
+    // With another id it is another connection: the end of the one before, with the same tuple, was lost.
+    const known = found && words[at + ID] === entry.id;
+    if (!known) {
       words[at + START] = start.seconds;
       words[at + START + 1] = start.microseconds;
     }
@@ -80,7 +88,7 @@ export class FlowTable {
     if (((entry.present >>> CTA_MARK) & 1) === 1) words[at + MARK] = entry.mark;
     else if (!known) words[at + MARK] = 0;
     words[at + PRESENT] = entry.orig.protoPresent;
-    words[at + PROTO_REPLY] = (entry.reply.sourcePort << 16) | entry.reply.destinationPort;
+    words[at + PROTO_REPLY] = portsOf(entry.reply);
     this.#storeAddresses(view, entry.reply, words, at + REPLY);
     this.#storeCounters(entry, words, at + COUNTERS, known);
     return index;
@@ -153,8 +161,8 @@ export class FlowTable {
     const { orig } = entry;
     const icmp = ((orig.protoPresent >>> CTA_PROTO_ICMP_TYPE) | (orig.protoPresent >>> CTA_PROTO_ICMPV6_TYPE)) & 1;
     key[0] = (entry.family << 24) | (orig.protocol << 16) | orig.sourceLength;
-    key[1] = icmp === 1 ? (orig.icmpType << 8) | orig.icmpCode : (orig.sourcePort << 16) | orig.destinationPort;
-    key[2] = (entry.zone << 16) | (icmp === 1 ? orig.icmpId : 0);
+    key[1] = icmp === 1 ? (orig.icmpType << 8) | orig.icmpCode : portsOf(orig);
+    key[2] = (zoneOf(entry) << 16) | (icmp === 1 ? orig.icmpId : 0);
     this.#storeAddresses(view, orig, key, 3);
     let hash = 0;
     for (let i = 0; i < KEY_WORDS; i++) {
@@ -239,6 +247,18 @@ export class FlowTable {
     if (replyCounters.present !== 0) storeCounters(replyCounters, words, at + 4);
     else if (!known) words.fill(0, at + 4, at + 8);
   }
+}
+
+/** The zone that sets the original tuple apart: of both directions or of that one alone (nf_ct_zone_id in nf_conntrack_zones.h). */
+function zoneOf({ present, zone, orig }: ConntrackEntry): number {
+  if (((present >>> CTA_ZONE) & 1) === 1) return zone;
+  return ((orig.present >>> CTA_TUPLE_ZONE) & 1) === 1 ? orig.zone : 0;
+}
+
+/** Both ports in one word; 0 for a protocol without. */
+function portsOf(tuple: Tuple): number {
+  const there = ((tuple.protoPresent >>> CTA_PROTO_SRC_PORT) & 1) === 1;
+  return there ? (tuple.sourcePort << 16) | tuple.destinationPort : 0;
 }
 
 function storeCounters(counters: Counters, words: Uint32Array, at: number): void {

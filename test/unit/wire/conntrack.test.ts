@@ -178,7 +178,7 @@ describe('attributes that this kernel does not send', () => {
     expect(ok).toBe(true);
     expect(entry.origCounters.present).toBe(0);
     expect(entry.replyCounters).toEqual({
-      present: 0b110,
+      present: 0b11110,
       packetsHigh: 0,
       packetsLow: 7,
       bytesHigh: 0,
@@ -249,7 +249,7 @@ describe('attributes that this kernel does not send', () => {
     expect(
       made((m) => m.bytes(28, new Uint8Array(3)).bytes(40, new Uint8Array(0)).be32(0x3fff, 1).be32(ct.CTA_MARK, 6)),
     ).toBe(true);
-    expect([entry.present, entry.mark]).toEqual([1 << ct.CTA_MARK, 6]);
+    expect([entry.present, entry.mark]).toEqual([(1 << 28) | (1 << ct.CTA_MARK), 6]);
   });
 
   test('the padding before an event’s time is no status', () => {

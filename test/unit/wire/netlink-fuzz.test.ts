@@ -99,7 +99,7 @@ describe.each(decoders)(
           decodeAnywhere(decode, bytes);
           describeDatagram(view, 0, bytes.length, protocol);
         }),
-        { numRuns: 3000 },
+        { numRuns: 1000 },
       );
     });
 
@@ -113,7 +113,7 @@ describe.each(decoders)(
           decodeAnywhere(decode, bytes);
           describeDatagram(new DataView(bytes.buffer), 0, bytes.length, protocol);
         }),
-        { numRuns: 2000 },
+        { numRuns: 1000 },
       );
     });
   },

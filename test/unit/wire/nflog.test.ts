@@ -91,7 +91,7 @@ describe('what is malformed or unwanted', () => {
 
   test('unknown attributes are skipped', () => {
     expect(made((m) => m.bytes(22, new Uint8Array(5)).u8(33, 1).be32(nflog.NFULA_UID, 4))).toBe(true);
-    expect([packet.present, packet.uid]).toEqual([1 << nflog.NFULA_UID, 4]);
+    expect([packet.present, packet.uid]).toEqual([(1 << 22) | (1 << nflog.NFULA_UID), 4]);
   });
 
   test('the connection of a packet is an entry like any other', () => {

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { Memory } from '../../../src/pipeline/memory.ts';
+import { ABSENT, FIRST_SLOT, Record, UNREAD } from '../../../src/pipeline/record.ts';
+
+const SLOT = FIRST_SLOT;
+
+test('a record begins with no value at all', () => {
+  const record = new Record(new Memory(1024), SLOT + 3);
+  expect([...record.valid]).toEqual([0, 0, 0, 0, 0]);
+});
+
+test('numbers, wide numbers and bytes are kept as they are given', () => {
+  const record = new Record(new Memory(1024), SLOT + 3);
+  record.setNumber(SLOT, 0xffffffff);
+  record.setWide(SLOT + 1, 0x80000000, 0xfffffffe);
+  record.setBytes(SLOT + 2, 1000, 24);
+  expect([...record.value.subarray(SLOT)]).toEqual([0xffffffff, 0xfffffffe, 1000]);
+  expect([...record.extra.subarray(SLOT + 1)]).toEqual([0x80000000, 24]);
+  expect([...record.valid.subarray(SLOT)]).toEqual([1, 1, 1]);
+});
+
+test('clearing makes every slot invalid, also that of keys nobody reads', () => {
+  const record = new Record(new Memory(1024), SLOT + 1);
+  record.setNumber(UNREAD, 1);
+  record.setNumber(SLOT, 1);
+  record.clear();
+  expect([...record.valid]).toEqual([0, 0, 0]);
+});
+
+test('copying takes value, length and validity along', () => {
+  const record = new Record(new Memory(1024), SLOT + 2);
+  record.setBytes(SLOT, 64, 6);
+  record.copy(SLOT, SLOT + 1);
+  expect([record.value[SLOT + 1], record.extra[SLOT + 1], record.valid[SLOT + 1]]).toEqual([64, 6, 1]);
+  record.copy(ABSENT, SLOT + 1);
+  expect(record.valid[SLOT + 1]).toBe(0);
+});
+
+test('values point into the memory that all share', () => {
+  const memory = new Memory(1024);
+  const [one, other] = [new Record(memory, SLOT), new Record(memory, SLOT)];
+  memory.bytes[100] = 7;
+  expect(one.bytes[100]).toBe(7);
+  expect(other.view.getUint8(100)).toBe(7);
+});
+
+test('memory is handed out in whole cache lines, and never twice', () => {
+  const memory = new Memory(256);
+  expect([memory.reserve(1), memory.reserve(64), memory.reserve(65)]).toEqual([0, 64, 128]);
+  expect(() => memory.reserve(1)).toThrow(RangeError);
+  expect(() => memory.reserve(1)).toThrow('no room for 1 more bytes');
+});
+
+test('a reservation that does not fit takes nothing', () => {
+  const memory = new Memory(128);
+  expect(() => memory.reserve(129)).toThrow(RangeError);
+  expect(memory.reserve(128)).toBe(0);
+});
