@@ -1,9 +1,11 @@
 // Writes docs/reference/ from the declarations of the plugins: `npm run docs`. With --check it only says what is out of date.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { referencePages } from '../dist/cli/reference.js';
+import { ensureBuilt, ROOT } from './setup.js';
 
-const folder = join(import.meta.dirname, '..', 'docs', 'reference');
+ensureBuilt();
+const { referencePages } = await import('../dist/cli/reference.js');
+const folder = join(ROOT, 'docs', 'reference');
 const pages = await referencePages();
 mkdirSync(folder, { recursive: true });
 const present = readdirSync(folder);

@@ -1,10 +1,25 @@
 import { GLOBAL_OPTIONS } from '../config/global.ts';
-import type { OptionSpec, OptionSpecs } from '../config/option.ts';
-import type { KeySpec } from '../pipeline/key.ts';
+import type { IntOption, OptionSpec, OptionSpecs } from '../config/option.ts';
+import type { KeySpec, KeyType } from '../pipeline/key.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
 import { loadCatalog } from './registry.ts';
 
-const GENERATED = '<!-- Written by `npm run docs` from the declarations in src: edit those. -->\n';
+const GENERATED = '<!-- Written by `npm run docs` from the declarations in src: edit those. -->';
+
+const ALL_BITS = 0xffffffff;
+
+/** How to read the tables of the other pages. */
+const LEGEND = `## Values of options
+
+An integer may be decimal, hexadecimal (\`0x20\`) or octal (\`040\`). Where a table says 0 or 1, \`yes\` and \`no\`, \`on\` and
+\`off\`, \`true\` and \`false\` are accepted too. Upper and lower case are the same there. [configuration.md](../guides/configuration.md) has the
+grammar of the file.
+
+## Types of keys
+
+\`bool\` is 0 or 1. \`u8\` to \`u64\` are numbers of that many bits. \`ip\` is an address, IPv4 or IPv6. \`string\` is text. \`raw\` is
+bytes. JSON leaves out \`ip\` and \`raw\`: [IP2STR](ip2str.md) and [HWHDR](hwhdr.md) make text of them. IPFIX numbers are
+information elements of IANA; with a slash, the vendor comes first (21373 is Netfilter).`;
 
 /** The pages of docs/reference by file name, made from what the plugins declare. */
 export async function referencePages(): Promise<Map<string, string>> {
@@ -12,19 +27,22 @@ export async function referencePages(): Promise<Map<string, string>> {
   const pages = new Map<string, string>();
   pages.set('README.md', index(catalog));
   pages.set('global.md', page('[global]', 'Options of the whole daemon.', optionTable(GLOBAL_OPTIONS)));
-  pages.set('keys.md', page('Keys', 'Every key, and the plugins that write it.', keyIndex(catalog)));
-  for (const plugin of catalog) pages.set(`${plugin.name.toLowerCase()}.md`, pluginPage(plugin));
+  pages.set(
+    'keys.md',
+    page('Keys', 'Every key, the plugins that write it and those that ask for it.', keyIndex(catalog)),
+  );
+  for (const plugin of catalog) pages.set(`${plugin.name.toLowerCase()}.md`, pluginPage(plugin, catalog));
   return pages;
 }
 
-const page = (title: string, summary: string, ...parts: readonly string[]): string =>
-  [`# ${title}`, GENERATED + summary, ...parts.filter(Boolean)].join('\n\n').trimEnd().concat('\n');
+const page = (title: string, ...parts: readonly string[]): string =>
+  [`# ${title}`, GENERATED, ...parts.filter(Boolean)].join('\n\n').concat('\n');
 
 function index(catalog: readonly Plugin[]): string {
   const list = (role: Plugin['role']) =>
     catalog
       .filter((plugin) => plugin.role === role)
-      .map(({ name, summary }) => `- [${name}](${name.toLowerCase()}.md): ${summary}`)
+      .map(({ name, summary }) => `- ${linkTo(name)}: ${summary}`)
       .join('\n');
   return page(
     'Reference',
@@ -33,91 +51,129 @@ function index(catalog: readonly Plugin[]): string {
     `## Inputs\n\n${list('input')}`,
     `## Filters\n\n${list('filter')}`,
     `## Outputs\n\n${list('output')}`,
+    LEGEND,
   );
 }
 
-function pluginPage(plugin: Plugin): string {
+function pluginPage(plugin: Plugin, catalog: readonly Plugin[]): string {
   return page(
     plugin.name,
     plugin.summary,
     `${roleSentence(plugin)}\n\n    ${plugin.example}`,
     Object.keys(plugin.options).length > 0 ? `## Options\n\n${optionTable(plugin.options)}` : 'It has no options.',
-    readsPart(plugin),
-    plugin.role === 'output'
+    readsPart(plugin, catalog),
+    plugin.role === 'output' || Object.keys(plugin.writes).length === 0
       ? ''
-      : Object.keys(plugin.writes).length > 0
-        ? `## Keys it writes\n\n${keyTable(plugin.writes)}`
-        : '',
+      : `## Keys it writes\n\n${keyTable(plugin.writes)}`,
   );
 }
 
+const KINDS = { raw: 'undecoded packets', packet: 'decoded packets', flow: 'connections', sum: 'counters' } as const;
+
 function roleSentence(plugin: Plugin): string {
-  if (plugin.role === 'input') return `An input: it begins a stack and gives ${kind(plugin.gives)}.`;
-  const accepts = plugin.accepts.map(kind).join(' or ');
-  return plugin.role === 'filter'
-    ? `A filter: it stands inside a stack of ${accepts}.`
-    : `An output: it ends a stack of ${accepts}.`;
+  if (plugin.role === 'input') return `An input: it begins a stack of ${KINDS[plugin.gives]}.`;
+  const accepted = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(
+    plugin.accepts.map((kind) => KINDS[kind]),
+  );
+  if (plugin.role === 'output') return `An output: it ends a stack of ${accepted}.`;
+  return `A filter: it stands inside a stack of ${accepted}${plugin.gives ? `, and makes ${KINDS[plugin.gives]} of them` : ''}.`;
 }
 
-const KINDS = { raw: 'undecoded packets', packet: 'packets', flow: 'connections', sum: 'counters' } as const;
-const kind = (name: keyof typeof KINDS): string => KINDS[name];
-
 function optionTable(options: OptionSpecs): string {
-  const rows = Object.entries(options).map(([name, spec]) => {
-    const fallback = spec.required ? 'must be given' : shownDefault(spec);
-    return `| \`${name}\` | ${typeText(spec)} | ${fallback} | ${cell(spec.doc)} |`;
-  });
-  return ['| option | type | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  return table(
+    ['option', 'type', 'default', 'meaning'],
+    Object.entries(options).map(([name, spec]) => [
+      `\`${name}\``,
+      typeText(spec),
+      spec.required ? 'must be given' : shownDefault(spec),
+      spec.doc,
+    ]),
+  );
 }
 
 function typeText(spec: OptionSpec): string {
-  if (spec.type === 'int') {
-    const range = `${spec.min ?? 0} to ${spec.max ?? 4294967295}`;
-    return spec.unit ? `integer, ${spec.unit}, ${range}` : `integer, ${range}`;
-  }
-  if (spec.type === 'choice') return `one of ${spec.choices.map((choice) => `\`${choice || '""'}\``).join(', ')}`;
-  return { bool: '0 or 1', string: 'text', list: 'words, comma between', lines: 'text, as often as needed' }[spec.type];
+  if (spec.type === 'int') return integerText(spec);
+  if (spec.type !== 'choice')
+    return { bool: '0 or 1', string: 'text', list: 'words, comma between', lines: 'text, as often as needed' }[
+      spec.type
+    ];
+  const words = spec.choices.map((choice) => `\`${choice || '""'}\``);
+  return words.length === 1 ? `${words[0]}` : `one of ${words.join(', ')}`;
+}
+
+/** Limits are named where they are not those of any 32-bit number. */
+function integerText({ min = 0, max = ALL_BITS, unit }: IntOption): string {
+  const limits = max < ALL_BITS ? ` from ${min} to ${max}` : min !== 0 ? ` from ${min}` : '';
+  return `integer${limits}${unit ? `, ${unit}` : ''}`;
 }
 
 function shownDefault(spec: OptionSpec): string {
-  if (spec.type === 'bool') return spec.default ? '1' : '0';
   if (spec.type === 'list' || spec.type === 'lines' || spec.default === '') return 'none';
-  return `\`${spec.default}\``;
+  if (spec.default === ALL_BITS) return '`0xffffffff`';
+  return `\`${spec.type === 'bool' ? Number(spec.default) : spec.default}\``;
 }
 
-function readsPart(plugin: Plugin): string {
+function readsPart(plugin: Plugin, catalog: readonly Plugin[]): string {
   if (plugin.role === 'input') return '';
   if (plugin.reads === 'every') return '## Keys it reads\n\nEvery key that the plugins before it write.';
-  const rows = Object.entries(plugin.reads).map(
-    ([key, { type, optional }]) => `| \`${key}\` | ${type} | ${optional ? '' : 'yes'} |`,
-  );
-  return rows.length === 0
-    ? ''
-    : `## Keys it reads\n\n| key | type | needed |\n| --- | --- | --- |\n${rows.join('\n')}`;
+  const rows = Object.entries(plugin.reads).map(([key, { type, optional }]) => [
+    `\`${key}\``,
+    type,
+    optional ? 'no' : 'yes',
+    writersOf(key, catalog).map(linkTo).join(', '),
+  ]);
+  return rows.length === 0 ? '' : `## Keys it reads\n\n${table(['key', 'type', 'needed', 'written by'], rows)}`;
 }
 
 function keyTable(keys: Readonly<Record<string, KeySpec>>): string {
-  const rows = Object.entries(keys).map(
-    ([key, spec]) =>
-      `| \`${key}\` | ${spec.type} | ${spec.cim ? `\`${spec.cim}\`` : ''} | ${ipfix(spec)} | ${cell(spec.doc)} |`,
+  return table(
+    ['key', 'type', 'name in JSON', 'IPFIX', 'meaning'],
+    Object.entries(keys).map(([key, spec]) => [
+      `\`${key}\``,
+      spec.type,
+      spec.cim ? `\`${spec.cim}\`` : '',
+      spec.ipfix ? [spec.ipfix.vendor, spec.ipfix.field].filter(Boolean).join('/') : '',
+      spec.doc,
+    ]),
   );
-  return ['| key | type | in JSON | IPFIX | meaning |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');
 }
-
-const ipfix = ({ ipfix: element }: KeySpec): string =>
-  element ? (element.vendor ? `${element.vendor}/${element.field}` : String(element.field)) : '';
 
 function keyIndex(catalog: readonly Plugin[]): string {
-  const writers = new Map<string, string[]>();
+  const types = new Map<string, KeyType>();
   for (const plugin of catalog) {
     if (plugin.role === 'output') continue;
-    for (const key of Object.keys(plugin.writes)) writers.set(key, [...(writers.get(key) ?? []), plugin.name]);
+    for (const [key, { type }] of Object.entries(plugin.writes)) types.set(key, type);
   }
-  const links = (names: readonly string[]) => names.map((name) => `[${name}](${name.toLowerCase()}.md)`).join(', ');
-  const rows = [...writers]
+  const rows = [...types]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, names]) => `| \`${key}\` | ${links(names)} |`);
-  return ['| key | written by |', '| --- | --- |', ...rows].join('\n');
+    .map(([key, type]) => [
+      `\`${key}\``,
+      type,
+      writersOf(key, catalog).map(linkTo).join(', '),
+      readersOf(key, catalog).map(linkTo).join(', '),
+    ]);
+  const every = catalog.filter((plugin) => plugin.role === 'output' && plugin.reads === 'every');
+  const note = `${every.map(({ name }) => linkTo(name)).join(', ')}: reads every key of its stack.`;
+  return `${table(['key', 'type', 'written by', 'read by'], rows)}\n\n${note}`;
 }
 
-const cell = (text: string): string => text.replaceAll('|', '\\|');
+const linkTo = (name: string): string => `[${name}](${name.toLowerCase()}.md)`;
+
+const writersOf = (key: string, catalog: readonly Plugin[]): string[] =>
+  catalog.filter((plugin) => plugin.role !== 'output' && key in plugin.writes).map(({ name }) => name);
+
+const readersOf = (key: string, catalog: readonly Plugin[]): string[] =>
+  catalog
+    .filter((plugin) => plugin.role !== 'input' && plugin.reads !== 'every' && key in plugin.reads)
+    .map(({ name }) => name);
+
+/** A table without the columns in which no row has anything. */
+function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const used = heads.map((_, column) => rows.some((row) => row[column] !== ''));
+  const line = (cells: readonly string[]) =>
+    `| ${cells
+      .filter((_, column) => used[column])
+      .map((text) => text.replaceAll('|', '\\|'))
+      .join(' | ')} |`;
+  return [line(heads), line(heads.map(() => '---')), ...rows.map(line)].join('\n');
+}

@@ -3,10 +3,11 @@ import { ConfigError, formatProblem } from '../config/problem.ts';
 import { type Environment, linkSource } from '../pipeline/link.ts';
 import { Memory } from '../pipeline/memory.ts';
 import { Runner } from '../pipeline/runner.ts';
+import { Clock } from '../system/clock.ts';
 import { type DaemonLog, openLog } from '../system/log.ts';
 import { lockPidFile, type PidFile } from '../system/pid-file.ts';
 import { notifyServiceManager } from '../system/service-manager.ts';
-import { becomeUser } from '../system/user.ts';
+import { become, lookUpUser } from '../system/user.ts';
 import type { RunArguments } from './arguments.ts';
 import { reportReady, runInBackground } from './background.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
@@ -14,7 +15,9 @@ import { summary } from './summary.ts';
 
 /** Runs the daemon until it is told to end; returns its exit code. */
 export async function run(args: RunArguments): Promise<number> {
-  if (args.daemon) return runInBackground();
+  if (args.daemon) return runInBackground(args);
+  // Whoever read our stderr may go: what is said there then is lost, and no reason to end.
+  process.stderr.on('error', () => {});
   const configFile = resolve(args.configFile);
   const loaded = await loadOrReport(configFile);
   if (!loaded) return 1;
@@ -53,9 +56,11 @@ async function loadOrReport(configFile: string): Promise<Loaded | undefined> {
 }
 
 async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | undefined): Promise<number> {
+  const identity = user === undefined ? undefined : lookUpUser(user);
   const environment: Environment = {
     memory: new Memory(),
     log,
+    clock: new Clock(),
     compat: config.global.compat !== '',
     shared: new Map(),
   };
@@ -64,18 +69,19 @@ async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | u
     log,
   );
   const ended = untilSignal(runner, log);
-  if ((await runner.start()) === 0) {
+  try {
+    if ((await runner.start()) === 0) throw new Error('not a single stack could be started');
+    if (identity !== undefined) become(identity);
+    log.notice(`flowlogd runs ${config.stacks.length} stacks of ${config.file}`);
+    notifyServiceManager('READY=1');
+    reportReady();
+    const signal = await ended;
+    log.notice(`${signal}: reading what is left, then ending`);
+    notifyServiceManager('STOPPING=1');
+  } finally {
+    // Also after a failure: an open socket would keep the process alive.
     await runner.stop();
-    throw new Error('not a single stack could be started');
   }
-  if (user !== undefined) becomeUser(user);
-  log.notice(`flowlogd runs ${config.stacks.length} stacks of ${config.file}`);
-  notifyServiceManager('READY=1');
-  reportReady();
-  const signal = await ended;
-  log.notice(`${signal}: reading what is left, then ending`);
-  notifyServiceManager('STOPPING=1');
-  await runner.stop();
   for (const line of summary(runner.sources)) log.notice(line);
   return 0;
 }
@@ -86,7 +92,9 @@ function untilSignal(runner: Runner, log: DaemonLog): Promise<NodeJS.Signals> {
     try {
       log.reopen();
     } catch (error) {
-      process.stderr.write(`flowlogd: cannot open the log again: ${(error as Error).message}\n`);
+      const message = `cannot open the log again: ${(error as Error).message}`;
+      log.error(message); // to the file that is still open
+      process.stderr.write(`flowlogd: ${message}\n`);
     }
     runner.reopen();
     log.notice('SIGHUP: files are opened again');

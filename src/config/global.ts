@@ -8,7 +8,7 @@ export const GLOBAL_OPTIONS = {
   logfile: {
     type: 'string',
     default: '',
-    doc: 'Where the daemon logs what it does: a path, `stdout` or `syslog`. Without it ulogd opens no log at all.',
+    doc: 'Where the daemon logs what it does: a path, `stdout` or `syslog`. Without it the log goes to stderr.',
   },
   loglevel: {
     type: 'int',

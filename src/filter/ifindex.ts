@@ -1,6 +1,5 @@
 import { defineFilter } from '../pipeline/plugin.ts';
 import { InterfaceNames } from '../system/interface-names.ts';
-import { writeBytes } from '../wire/ascii.ts';
 
 /** As IFNAMSIZ. */
 const NAME_LENGTH = 16;
@@ -35,8 +34,8 @@ export default defineFilter({
         const current = record.valid[from] === 1 ? record.value[from]! : 0;
         if (current !== index || version !== names.version) {
           const name = current === 0 ? undefined : names.nameOf(current);
-          length =
-            name === undefined ? 0 : writeBytes(memory.bytes, at, name, 0, Math.min(name.length, NAME_LENGTH)) - at;
+          length = Math.min(name?.length ?? 0, NAME_LENGTH);
+          if (name) memory.bytes.set(name.subarray(0, length), at);
           index = current;
           version = names.version;
         }

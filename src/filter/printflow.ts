@@ -1,6 +1,6 @@
 import { defineFilter } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
-import { Literal, SLACK, writeBytes, writeDecimal, writeWideDecimal } from '../wire/ascii.ts';
+import { Literal, SLACK, writeDecimal, writeShort, writeWideDecimal } from '../wire/ascii.ts';
 import { writeField, writePair } from '../wire/field.ts';
 import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../wire/ip.ts';
 import { IP_TEXT_LENGTH } from '../wire/ip-text.ts';
@@ -148,17 +148,16 @@ function writeDirection(record: Record, direction: Direction, at: number): numbe
 }
 
 function writeAddress(record: Record, slot: number, at: number): number {
-  const { bytes, value, extra, valid } = record;
-  const length = valid[slot] === 1 ? extra[slot]! : 0;
-  const to = writeBytes(bytes, at, bytes, value[slot]!, length);
+  const { bytes, view, value, extra, valid } = record;
+  const to = valid[slot] === 1 ? writeShort(view, at, view, value[slot]!, extra[slot]!) : at;
   bytes[to] = SPACE;
   return to + 1;
 }
 
 /** ulogd shows 0 for what it does not know. */
 function writeCounter(record: Record, slot: number, at: number): number {
-  if (record.valid[slot] === 0) return writeDecimal(record.bytes, at, 0);
-  return writeWideDecimal(record.bytes, at, record.extra[slot]!, record.value[slot]!);
+  if (record.valid[slot] === 0) return writeDecimal(record.view, at, 0);
+  return writeWideDecimal(record.bytes, record.view, at, record.extra[slot]!, record.value[slot]!);
 }
 
 const numberOf = (record: Record, slot: number): number => (record.valid[slot] === 1 ? record.value[slot]! : 0);

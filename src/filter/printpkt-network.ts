@@ -1,6 +1,6 @@
 import type { Slots } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
-import { Literal, writeBytes, writeDecimal, writeHardwareAddress, writePaddedHex } from '../wire/ascii.ts';
+import { Literal, writeDecimal, writeHardwareAddress, writePaddedHex, writeShort } from '../wire/ascii.ts';
 import { MAX_HARDWARE_ADDRESS } from '../wire/ethernet.ts';
 import { writeField } from '../wire/field.ts';
 import { IPV4_FRAGMENT_OFFSET, IPV6_HEADER } from '../wire/ip.ts';
@@ -59,14 +59,14 @@ export function linkIpv4(read: Slots<typeof printpktReads>, compat: boolean): Wr
     let to = writeAddresses(record, saddr, daddr, at);
     if (valid[totlen] === 0) return (compat ? NO_IPV4 : INCOMPLETE).writeTo(view, to);
     const fragment = value[fragoff]!;
-    to = writeDecimal(bytes, LEN.writeTo(view, to), value[totlen]!);
-    to = writeDecimal(bytes, TOS[value[tos]!]!.writeTo(view, to), value[ttl]!);
-    to = writeDecimal(bytes, ID.writeTo(view, to), value[id]!);
+    to = writeDecimal(view, LEN.writeTo(view, to), value[totlen]!);
+    to = writeDecimal(view, TOS[value[tos]!]!.writeTo(view, to), value[ttl]!);
+    to = writeDecimal(view, ID.writeTo(view, to), value[id]!);
     bytes[to++] = SPACE;
     if (fragment !== 0) {
       to = FLAGS[fragment >> 13]!.writeTo(view, to);
       if ((fragment & IPV4_FRAGMENT_OFFSET) !== 0) {
-        to = writeDecimal(bytes, FRAG.writeTo(view, to), fragment & IPV4_FRAGMENT_OFFSET);
+        to = writeDecimal(view, FRAG.writeTo(view, to), fragment & IPV4_FRAGMENT_OFFSET);
         bytes[to++] = SPACE;
       }
     }
@@ -90,7 +90,7 @@ export function linkIpv6(read: Slots<typeof printpktReads>, compat: boolean): Wr
       to = writeField(bytes, view, to, FLOWLBL, value[flowlabel]!);
     }
     if (valid[fragoff] === 1) {
-      to = writeDecimal(bytes, FRAG6.writeTo(view, to), value[fragoff]!);
+      to = writeDecimal(view, FRAG6.writeTo(view, to), value[fragoff]!);
       to = writePaddedHex(bytes, ID6.writeTo(view, to), value[fragid]! | 0, 8);
       bytes[to++] = SPACE;
     }
@@ -133,7 +133,7 @@ function writeAddresses(record: Record, source: number, destination: number, at:
 }
 
 function writeAddress({ bytes, view, value, extra }: Record, name: Literal, slot: number, at: number): number {
-  const to = writeBytes(bytes, name.writeTo(view, at), bytes, value[slot]!, extra[slot]!);
+  const to = writeShort(view, name.writeTo(view, at), view, value[slot]!, extra[slot]!);
   bytes[to] = SPACE;
   return to + 1;
 }

@@ -127,7 +127,7 @@ function linkTcp(read: Slots<typeof printpktReads>): (record: Record, at: number
       value[fin]!;
     let to = writePair(bytes, view, at, TCP_SPT, value[sport]!, DPT, value[dport]!);
     to = writePair(bytes, view, to, SEQ, value[seq]! | 0, ACK, value[ackseq]! | 0);
-    to = writeDecimal(bytes, WINDOW.writeTo(view, to), value[window]!);
+    to = writeDecimal(view, WINDOW.writeTo(view, to), value[window]!);
     return writeField(bytes, view, to, FLAGS[flags]!, valid[urgp] === 1 ? value[urgp]! : 0);
   };
 }

@@ -1,9 +1,15 @@
 import { defineInput } from '../pipeline/plugin.ts';
 import { NETLINK_OPTION } from '../system/native.ts';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
-import * as conntrack from '../wire/conntrack.ts';
+import {
+  CONNTRACK_DESTROY,
+  CONNTRACK_NEW,
+  CONNTRACK_UPDATE,
+  ConntrackEntry,
+  decodeConntrack,
+} from '../wire/conntrack.ts';
 import { dumpAndZeroConntrack, dumpConntrack } from '../wire/conntrack-request.ts';
-import { CTA_TIMESTAMP_START, CTA_TIMESTAMP_STOP } from '../wire/ctnetlink.ts';
+import { CTA_TIMESTAMP_EVENT, CTA_TIMESTAMP_START, CTA_TIMESTAMP_STOP } from '../wire/ctnetlink.ts';
 import { subsecondNanoseconds, wholeSeconds } from '../wire/nanoseconds.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
 import * as nfnetlink from '../wire/nfnetlink.ts';
@@ -13,12 +19,19 @@ import { FlowFilter, parseNetwork, parseProtocol } from './conntrack/flow-filter
 import { flowKeys } from './conntrack/flow-keys.ts';
 import { FlowWriter, Moment } from './conntrack/flow-record.ts';
 import { ADDRESS_BYTES, FlowTable } from './conntrack/flow-table.ts';
+import { isWhole } from './conntrack/whole-entry.ts';
 import { Malformed } from './malformed.ts';
 
 /** Events read by one system call, and room for each: the longest the kernel makes is below 2 KiB. */
 const SLOTS = 64;
-const SLOT = (8 << 10) + 192;
+const SLOT = (4 << 10) + 192;
 const EVERY_ATTRIBUTE = 0xffffffff;
+// V8 folds constants of this module only.
+const DESTROY = CONNTRACK_DESTROY;
+const NEW = CONNTRACK_NEW;
+const TIMESTAMP_EVENT = 1 << CTA_TIMESTAMP_EVENT;
+const TIMESTAMP_START = 1 << CTA_TIMESTAMP_START;
+const TIMESTAMP_STOP = 1 << CTA_TIMESTAMP_STOP;
 
 /** NFCT: connections, as the kernel's connection tracking sees them. */
 export default defineInput({
@@ -101,23 +114,25 @@ export default defineInput({
     },
   },
   writes: flowKeys,
-  link({ id, options, write, record, memory, log, compat }, deliver) {
+  link({ id, options, write, record, memory, clock, log, compat }, deliver) {
     const polls = options.pollinterval > 0;
     const remembers = options.hash_enable || polls;
     const namespace = options.network_namespace_path || undefined;
     const filter = new FlowFilter(options.accept_src_filter, options.accept_dst_filter, options.accept_proto_filter);
-    const entry = new conntrack.ConntrackEntry();
+    const entry = new ConntrackEntry();
     const flow = new FlowWriter(record, write, compat);
     const table = new FlowTable(options.hash_max_entries);
-    const restored = new conntrack.ConntrackEntry();
+    const restored = new ConntrackEntry();
     const addresses = memory.reserve(ADDRESS_BYTES);
-    const dump = new ConntrackDump(memory, namespace, new conntrack.ConntrackEntry());
+    const dump = new ConntrackDump(memory, namespace, new ConntrackEntry());
     const malformed = new Malformed(`${id}:NFCT`, log);
     const offset = memory.reserve(polls ? 0 : SLOTS * SLOT);
     const { view, bytes } = record;
     const start = new Moment();
     const end = new Moment();
     const now = new Moment();
+    /** Nothing of the batch was read yet. */
+    let fresh = true;
     /** Connections that ended while a dump ran: it may still show them. */
     const endedMeanwhile = new Set<number>();
     const debug = log.isDebug();
@@ -126,12 +141,12 @@ export default defineInput({
 
     function onDatagram(from: number, to: number): void {
       if (debug) log.debug(`${id}:NFCT: ${describeDatagram(view, from, to, NETLINK_NETFILTER)}`);
-      setNow(now);
+      if (fresh) readClock();
       for (let at = from; at < to; ) {
         const next = messageEnd(view, at, to);
         if (next < 0) return malformed.count(view, at, to);
         if (messageType(view, at) >= NLMSG_MIN_TYPE) {
-          if (conntrack.decodeConntrack(view, at, next, entry, EVERY_ATTRIBUTE)) onEvent(at, next);
+          if (decodeConntrack(view, at, next, entry, EVERY_ATTRIBUTE) && isWhole(entry)) onEvent(at, next);
           else malformed.count(view, at, next);
         }
         at += align(next - at);
@@ -142,12 +157,13 @@ export default defineInput({
       if (!filter.passes(bytes, entry)) return;
       readTimes();
       if (remembers) {
-        if (entry.event !== conntrack.CONNTRACK_DESTROY) {
-          table.put(view, entry, start.known ? start : now);
+        if (entry.event !== DESTROY) {
+          if (!start.known) setStart();
+          table.put(view, entry, start);
           return;
         }
         forget();
-      } else if (entry.event === conntrack.CONNTRACK_NEW && !start.known) start.set(now.seconds, now.microseconds);
+      } else if (entry.event === NEW && !start.known) setStart();
       if (!end.known) end.set(now.seconds, now.microseconds);
       record.setBytes(write.ct, from, to - from);
       flow.write(entry, start, end);
@@ -157,10 +173,27 @@ export default defineInput({
     /** The kernel's own times, where net.netfilter.nf_conntrack_timestamp is 1. */
     function readTimes(): void {
       const { timestamps } = entry;
-      start.known = ((timestamps.present >>> CTA_TIMESTAMP_START) & 1) === 1;
-      end.known = ((timestamps.present >>> CTA_TIMESTAMP_STOP) & 1) === 1;
+      start.known = (timestamps.present & TIMESTAMP_START) !== 0;
+      end.known = (timestamps.present & TIMESTAMP_STOP) !== 0;
       if (start.known) setMoment(start, timestamps.startHigh, timestamps.startLow);
       if (end.known) setMoment(end, timestamps.stopHigh, timestamps.stopLow);
+    }
+
+    /** A new connection began when the kernel says that its event happened (since Linux 6.14), or just now. */
+    function setStart(): void {
+      if ((entry.present & TIMESTAMP_EVENT) !== 0) setMoment(start, entry.eventTimeHigh, entry.eventTimeLow);
+      else start.set(now.seconds, now.microseconds);
+    }
+
+    function endBatch(): void {
+      fresh = true;
+      deliver.batch();
+    }
+
+    function readClock(): void {
+      fresh = false;
+      clock.update();
+      now.set(clock.seconds, clock.microseconds);
     }
 
     /** Takes the ended connection out of the table, and its begin from there unless the kernel knows it. */
@@ -181,13 +214,13 @@ export default defineInput({
       if (dump.running) return;
       table.generation++;
       endedMeanwhile.clear();
+      readClock();
       dump.begin(dumpConntrack(0), {
         onEntry(shown) {
           if (!filter.passes(bytes, shown) || endedMeanwhile.has(shown.id)) return;
-          setNow(now);
           const { timestamps } = shown;
           start.set(now.seconds, now.microseconds);
-          if (((timestamps.present >>> CTA_TIMESTAMP_START) & 1) === 1) {
+          if ((timestamps.present & TIMESTAMP_START) !== 0) {
             setMoment(start, timestamps.startHigh, timestamps.startLow);
           }
           table.put(view, shown, start);
@@ -197,9 +230,10 @@ export default defineInput({
           else if (reportVanished) {
             // What the dump did not show because it had just ended may wait as an event: that one knows more.
             socket?.drain();
+            readClock();
             table.forEachOlder(reportEnd);
           }
-          deliver.batch();
+          endBatch();
         },
         onMalformed: (from, to) => malformed.count(view, from, to),
       });
@@ -209,8 +243,8 @@ export default defineInput({
       table.restore(index, restored, view, addresses);
       table.startOf(index, start);
       table.remove(index);
-      restored.event = conntrack.CONNTRACK_DESTROY;
-      setNow(end);
+      restored.event = CONNTRACK_DESTROY;
+      end.set(now.seconds, now.microseconds);
       // ulogd 2.0.8 gives no end for what it found gone.
       if (compat) end.known = false;
       flow.write(restored, start, end);
@@ -242,10 +276,10 @@ export default defineInput({
         socket.setOption(NETLINK_OPTION.BROADCAST_ERROR, 1);
         socket.setOption(NETLINK_OPTION.NO_ENOBUFS, 1);
       }
-      if (options.event_mask & conntrack.CONNTRACK_NEW) socket.join(nfnetlink.NFNLGRP_CONNTRACK_NEW);
-      if (options.event_mask & conntrack.CONNTRACK_UPDATE) socket.join(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
-      if (options.event_mask & conntrack.CONNTRACK_DESTROY) socket.join(nfnetlink.NFNLGRP_CONNTRACK_DESTROY);
-      socket.start({ onDatagram, onBatchEnd: deliver.batch, onOverrun, onTruncated: () => malformed.add() });
+      if (options.event_mask & CONNTRACK_NEW) socket.join(nfnetlink.NFNLGRP_CONNTRACK_NEW);
+      if (options.event_mask & CONNTRACK_UPDATE) socket.join(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
+      if (options.event_mask & CONNTRACK_DESTROY) socket.join(nfnetlink.NFNLGRP_CONNTRACK_DESTROY);
+      socket.start({ onDatagram, onBatchEnd: endBatch, onOverrun, onTruncated: () => malformed.add() });
     }
 
     return {
@@ -261,15 +295,17 @@ export default defineInput({
       /** Shows every connection as changed, and sets its counters to zero. */
       signal() {
         if (!remembers || dump.running) return;
+        readClock();
         dump.begin(dumpAndZeroConntrack(0), {
           onEntry(shown) {
+            if (!filter.passes(bytes, shown)) return;
             const index = table.find(view, shown);
             start.known = false;
             if (index >= 0) table.startOf(index, start);
             flow.write(shown, start, end);
             deliver.event();
           },
-          onEnd: deliver.batch,
+          onEnd: endBatch,
           onMalformed: (from, to) => malformed.count(view, from, to),
         });
       },
@@ -283,12 +319,6 @@ export default defineInput({
     };
   },
 });
-
-function setNow(moment: Moment): void {
-  const now = Date.now();
-  const seconds = Math.floor(now / 1000);
-  moment.set(seconds, (now - seconds * 1000) * 1000);
-}
 
 function setMoment(moment: Moment, high: number, low: number): void {
   moment.set(wholeSeconds(high, low), Math.floor(subsecondNanoseconds(high, low) / 1000));

@@ -1,9 +1,11 @@
+import { setTimeout } from 'node:timers/promises';
 import { defineInput } from '../pipeline/plugin.ts';
 import { KernelError } from '../system/kernel-request.ts';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
 import { describeGroupHolder } from '../system/nflog-holder.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
 import * as nflog from '../wire/nflog.ts';
+import { decodePacket, NflogPacket } from '../wire/nflog.ts';
 import * as request from '../wire/nflog-request.ts';
 import { NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.ts';
 import { describeDatagram } from '../wire/text.ts';
@@ -14,7 +16,34 @@ import { packetKeys } from './packet-keys.ts';
 const SLOTS = 32;
 /** The longest datagram: a whole packet (64 KiB) and its other attributes. */
 const LONGEST = 66 << 10;
+/** What the kernel waits at most for a packet to have company, in 1/100 s (NFULNL_TIMEOUT_DEFAULT). */
+const DEFAULT_TIMEOUT = 100;
+/** Bytes that the kernel sets aside for packets it collects: some hundred small ones, or 20 of a full link. */
+const QUEUE_BYTES = 32 << 10;
+/** Hundredths of a second that it keeps a packet back: the kernel's own choice would be a whole second. */
+const QUEUE_TIMEOUT = 1;
+/** More makes no datagram longer: the kernel gathers 128 KiB at most (nfulnl_set_nlbufsiz). */
+const MOST = 256 << 10;
 const EVERY_ATTRIBUTE = 0xffffffff;
+
+// Bits of NflogPacket.present. Constants of another module would be looked up for every packet: V8 folds a module's own only.
+const PACKET_HDR = 1 << nflog.NFULA_PACKET_HDR;
+const MARK = 1 << nflog.NFULA_MARK;
+const TIMESTAMP = 1 << nflog.NFULA_TIMESTAMP;
+const IFINDEX_INDEV = 1 << nflog.NFULA_IFINDEX_INDEV;
+const IFINDEX_OUTDEV = 1 << nflog.NFULA_IFINDEX_OUTDEV;
+const HWADDR = 1 << nflog.NFULA_HWADDR;
+const PAYLOAD = 1 << nflog.NFULA_PAYLOAD;
+const PREFIX = 1 << nflog.NFULA_PREFIX;
+const UID = 1 << nflog.NFULA_UID;
+const SEQ = 1 << nflog.NFULA_SEQ;
+const SEQ_GLOBAL = 1 << nflog.NFULA_SEQ_GLOBAL;
+const GID = 1 << nflog.NFULA_GID;
+const HWHEADER = 1 << nflog.NFULA_HWHEADER;
+const HWLEN = 1 << nflog.NFULA_HWLEN;
+const HWTYPE = 1 << nflog.NFULA_HWTYPE;
+const CT = 1 << nflog.NFULA_CT;
+const PACKET = nflog.NFULNL_PACKET;
 
 /** NFLOG: packets that `-j NFLOG` and `log group` rules hand over. */
 export default defineInput({
@@ -76,30 +105,29 @@ export default defineInput({
     },
   },
   writes: packetKeys,
-  link({ id, options, write, record, memory, log }, deliver) {
+  link({ id, options, write, record, memory, clock, log }, deliver) {
     const { group, numeric_label: label, seq_local, seq_global } = options;
-    const slotSize = align(Math.max(options.bufsize, LONGEST)) + 64;
+    const slotSize = align(Math.min(Math.max(options.bufsize, LONGEST), MOST)) + 64;
     const offset = memory.reserve(SLOTS * slotSize);
     const namespace = options.network_namespace_path || undefined;
-    const packet = new nflog.NflogPacket();
+    const packet = new NflogPacket();
     const malformed = new Malformed(`${id}:NFLOG`, log);
     const { view } = record;
     const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
-    let seconds = 0;
-    let microseconds = 0;
+    /** Nothing of the batch was read yet. */
+    let fresh = true;
 
     function onDatagram(start: number, end: number): void {
       if (debug) log.debug(`${id}:NFLOG: ${describeDatagram(view, start, end, NETLINK_NETFILTER)}`);
-      const now = Date.now();
-      seconds = Math.floor(now / 1000);
-      microseconds = (now - seconds * 1000) * 1000;
+      if (fresh) clock.update();
+      fresh = false;
       for (let at = start; at < end; ) {
         const next = messageEnd(view, at, end);
         if (next < 0) return malformed.count(view, at, end);
         const type = messageType(view, at);
-        if (type === nflog.NFULNL_PACKET) {
-          if (nflog.decodePacket(view, at, next, packet, EVERY_ATTRIBUTE)) onPacket(at, next);
+        if (type === PACKET) {
+          if (decodePacket(view, at, next, packet, EVERY_ATTRIBUTE)) onPacket(at, next);
           else malformed.count(view, at, next);
         } else if (type >= NLMSG_MIN_TYPE) malformed.count(view, at, next);
         at += align(next - at);
@@ -108,43 +136,43 @@ export default defineInput({
 
     function onPacket(start: number, end: number): void {
       const { present } = packet;
-      if (has(present, nflog.NFULA_HWHEADER) && packet.hwHeaderLength > 0) {
+      if ((present & HWHEADER) !== 0 && packet.hwHeaderLength > 0) {
         record.setBytes(write['raw.mac'], packet.hwHeaderOffset, packet.hwHeaderLength);
-        if (has(present, nflog.NFULA_HWLEN)) record.setNumber(write['raw.mac_len'], packet.hwHeaderSize);
-        if (has(present, nflog.NFULA_HWTYPE)) record.setNumber(write['raw.type'], packet.hwType);
+        if ((present & HWLEN) !== 0) record.setNumber(write['raw.mac_len'], packet.hwHeaderSize);
+        if ((present & HWTYPE) !== 0) record.setNumber(write['raw.type'], packet.hwType);
       }
-      if (has(present, nflog.NFULA_PAYLOAD)) {
+      if ((present & PAYLOAD) !== 0) {
         record.setBytes(write['raw.pkt'], packet.payloadOffset, packet.payloadLength);
         record.setNumber(write['raw.pktlen'], packet.payloadLength);
       }
       record.setNumber(write['raw.pktcount'], 1);
-      if (has(present, nflog.NFULA_PREFIX)) {
+      if ((present & PREFIX) !== 0) {
         record.setBytes(write['oob.prefix'], packet.prefixOffset, packet.prefixLength);
       }
-      const stamped = has(present, nflog.NFULA_TIMESTAMP);
-      record.setNumber(write['oob.time.sec'], stamped ? packet.seconds : seconds);
-      record.setNumber(write['oob.time.usec'], stamped ? packet.microseconds : microseconds);
-      record.setNumber(write['oob.mark'], has(present, nflog.NFULA_MARK) ? packet.mark : 0);
-      if (has(present, nflog.NFULA_IFINDEX_INDEV)) record.setNumber(write['oob.ifindex_in'], packet.indev);
-      if (has(present, nflog.NFULA_IFINDEX_OUTDEV)) record.setNumber(write['oob.ifindex_out'], packet.outdev);
-      if (has(present, nflog.NFULA_PACKET_HDR)) {
+      const stamped = (present & TIMESTAMP) !== 0;
+      record.setNumber(write['oob.time.sec'], stamped ? packet.seconds : clock.seconds);
+      record.setNumber(write['oob.time.usec'], stamped ? packet.microseconds : clock.microseconds);
+      record.setNumber(write['oob.mark'], (present & MARK) !== 0 ? packet.mark : 0);
+      if ((present & IFINDEX_INDEV) !== 0) record.setNumber(write['oob.ifindex_in'], packet.indev);
+      if ((present & IFINDEX_OUTDEV) !== 0) record.setNumber(write['oob.ifindex_out'], packet.outdev);
+      if ((present & PACKET_HDR) !== 0) {
         record.setNumber(write['oob.hook'], packet.hook);
         record.setNumber(write['oob.protocol'], packet.hwProtocol);
       }
-      if (seq_local && has(present, nflog.NFULA_SEQ)) record.setNumber(write['oob.seq.local'], packet.sequence);
-      if (seq_global && has(present, nflog.NFULA_SEQ_GLOBAL)) {
+      if (seq_local && (present & SEQ) !== 0) record.setNumber(write['oob.seq.local'], packet.sequence);
+      if (seq_global && (present & SEQ_GLOBAL) !== 0) {
         record.setNumber(write['oob.seq.global'], packet.globalSequence);
       }
       record.setNumber(write['oob.family'], packet.family);
-      if (has(present, nflog.NFULA_UID)) record.setNumber(write['oob.uid'], packet.uid);
-      if (has(present, nflog.NFULA_GID)) record.setNumber(write['oob.gid'], packet.gid);
+      if ((present & UID) !== 0) record.setNumber(write['oob.uid'], packet.uid);
+      if ((present & GID) !== 0) record.setNumber(write['oob.gid'], packet.gid);
       record.setNumber(write['raw.label'], label);
-      if (has(present, nflog.NFULA_HWADDR)) {
+      if ((present & HWADDR) !== 0) {
         record.setBytes(write['raw.mac.saddr'], packet.hwAddressOffset, packet.hwAddressLength);
         record.setNumber(write['raw.mac.addrlen'], packet.hwAddressLength);
       }
       record.setBytes(write.raw, start, end - start);
-      if (has(present, nflog.NFULA_CT)) record.setBytes(write.ct, packet.conntrackOffset, packet.conntrackLength);
+      if ((present & CT) !== 0) record.setBytes(write.ct, packet.conntrackOffset, packet.conntrackLength);
       deliver.event();
     }
 
@@ -168,9 +196,9 @@ export default defineInput({
         copyMode: request.NFULNL_COPY_PACKET,
         copyRange: 0xffff,
         flags,
-        bufferSize: Math.min(slotSize, 0x20000),
+        bufferSize: QUEUE_BYTES,
         ...(options.netlink_qthreshold > 0 ? { threshold: options.netlink_qthreshold } : {}),
-        ...(options.netlink_qtimeout > 0 ? { timeout: options.netlink_qtimeout } : {}),
+        timeout: options.netlink_qtimeout || QUEUE_TIMEOUT,
       };
       on.request(request.nflogSettings(0, group, settings), `set up NFLOG group ${group}`);
       if (options.attach_conntrack) attachConntrack(on, flags);
@@ -185,6 +213,17 @@ export default defineInput({
         if (!(error instanceof KernelError)) throw error;
         log.error(`${id}:NFLOG: this kernel cannot attach connections to packets (${error.code}); going on without`);
         on.request(request.nflogSettings(0, group, { flags }), `set up NFLOG group ${group}`);
+      }
+    }
+
+    /** The kernel collects packets before it sends them: the last ones come when the group is given up. */
+    async function releaseHeldBack(on: NetlinkSocket): Promise<void> {
+      try {
+        on.request(request.nflogCommand(0, request.NFULNL_CFG_CMD_UNBIND, group), `give up NFLOG group ${group}`);
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error;
+        // After -u we may not ask any more. They also come when the kernel's time for them is up.
+        await setTimeout((options.netlink_qtimeout || DEFAULT_TIMEOUT) * 10 + 50);
       }
     }
 
@@ -204,13 +243,17 @@ export default defineInput({
           bind(socket);
         } catch (error) {
           socket.close();
+          socket = undefined;
           if (error instanceof KernelError && error.code === 'EPERM')
             throw new Error(describeGroupHolder(group, namespace));
           throw error;
         }
         socket.start({
           onDatagram,
-          onBatchEnd: deliver.batch,
+          onBatchEnd() {
+            fresh = true;
+            deliver.batch();
+          },
           onOverrun: () =>
             log.error(
               `${id}:NFLOG: the kernel dropped packets of group ${group}: the socket buffer of ${socket?.bufferSize} bytes was full`,
@@ -218,12 +261,13 @@ export default defineInput({
           onTruncated: () => malformed.add(),
         });
       },
-      stop() {
-        socket?.drain();
-        socket?.close();
+      async stop() {
+        if (socket === undefined) return;
+        await releaseHeldBack(socket);
+        socket.drain();
+        socket.close();
+        socket = undefined;
       },
     };
   },
 });
-
-const has = (present: number, attribute: number): boolean => ((present >>> attribute) & 1) === 1;

@@ -1,10 +1,12 @@
 import type { UpstreamKey } from '../pipeline/plugin.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { ABSENT, type Record } from '../pipeline/record.ts';
+import type { Clock } from '../system/clock.ts';
 import { LocalTime } from '../system/local-time.ts';
 import { OutputFile } from '../system/output-file.ts';
-import { Literal, writeBytes, writeDecimal, writePadded, writeWideDecimal } from '../wire/ascii.ts';
+import { Literal, writeBytes, writeDecimal, writePadded, writeShort, writeWideDecimal } from '../wire/ascii.ts';
 import { jsonStringRoom, writeJsonString } from '../wire/json-text.ts';
+import { LineBuffer } from '../wire/line-buffer.ts';
 
 /** How a field's value is rendered. */
 const NUMBER = 0;
@@ -17,6 +19,7 @@ const ACTION = 5;
 /** Most bytes that a number, a time or an action takes. */
 const VALUE_ROOM = 48;
 const QUOTE = 0x22;
+const DOT = 0x2e;
 const ALLOWED = new Literal('"allowed"');
 const BLOCKED = new Literal('"blocked"');
 
@@ -44,16 +47,15 @@ export default defineOutput({
     mode: { type: 'choice', choices: ['file'], default: 'file', doc: 'Where lines go.' },
   },
   reads: 'every',
-  link({ options, upstream, record, compat, shared, log, id }) {
+  link({ options, upstream, compat, shared, clock, log, id }) {
     const file = shared(() => new OutputFile(options.file, (message) => log.error(`${id}:JSON: ${message}`)));
-    const head = new Head(options, upstream);
+    const head = new Head(options, upstream, clock, compat);
     const fields = new Fields(upstream, options.boolean_label, compat);
-    const time = new LocalTime();
 
-    function run(): boolean {
+    function run(record: Record): boolean {
       const { buffer } = file;
       buffer.ensure(head.room + fields.room(record));
-      const at = head.write(buffer.bytes, buffer.view, buffer.length, record, time, compat);
+      const at = head.write(buffer.bytes, buffer.view, buffer.length, record);
       const end = fields.write(buffer.bytes, buffer.view, at, record);
       buffer.bytes[end] = 0x7d; // }
       buffer.bytes[end + 1] = 0x0a;
@@ -71,51 +73,67 @@ export default defineOutput({
   },
 });
 
-/** What stands before the keys: version, time and device. */
+/** What stands before the keys: version, time and device. All but the fraction of the second is text made once a second. */
 class Head {
   readonly room: number;
   readonly #second: number;
   readonly #microsecond: number;
-  /** Everything up to the time, and from behind it. */
-  readonly #before: Literal;
-  readonly #after: Literal;
   readonly #timed: boolean;
+  readonly #compat: boolean;
+  readonly #clock: Clock;
+  readonly #time = new LocalTime();
+  /** Up to the seconds, and from behind them. */
+  readonly #before: string;
+  readonly #after: string;
+  readonly #text = new LineBuffer(1024);
+  #afterAt = 0;
 
-  constructor(options: HeadOptions, upstream: readonly UpstreamKey[]) {
+  constructor(options: HeadOptions, upstream: readonly UpstreamKey[], clock: Clock, compat: boolean) {
     const slotOf = (name: string) => upstream.find((key) => key.name === name)?.slot ?? ABSENT;
     this.#second = slotOf('oob.time.sec');
     this.#microsecond = slotOf('oob.time.usec');
     this.#timed = options.timestamp;
+    this.#compat = compat;
+    this.#clock = clock;
     const version = options.eventv1 ? '"@version": 1, ' : '';
     const device = `"dvc": ${JSON.stringify(options.device)}`;
     const name = options.eventv1 ? '@timestamp' : 'timestamp';
-    this.#before = new Literal(options.timestamp ? `{${version}"${name}": "` : `{${version}${device}`);
-    this.#after = new Literal(options.timestamp ? `", ${device}` : '');
-    this.room = this.#before.length + this.#after.length + VALUE_ROOM;
+    this.#before = options.timestamp ? `{${version}"${name}": "` : `{${version}${device}`;
+    this.#after = options.timestamp ? `", ${device}` : '';
+    this.#compose();
+    this.room = this.#text.length + VALUE_ROOM;
   }
 
-  write(bytes: Uint8Array, view: DataView, at: number, record: Record, time: LocalTime, compat: boolean): number {
-    let to = this.#before.writeTo(view, at);
+  write(bytes: Uint8Array, view: DataView, at: number, record: Record): number {
+    const { value, valid } = record;
+    const second = valid[this.#second] === 1 ? value[this.#second]! : this.#clock.seconds;
+    if (this.#timed && this.#time.update(second)) this.#compose();
+    const text = this.#text;
+    let to = writeBytes(view, at, text.view, 0, this.#afterAt);
     if (!this.#timed) return to;
-    const known = record.valid[this.#second] === 1;
-    time.update(known ? record.value[this.#second]! : Math.floor(Date.now() / 1000));
-    to = writeBytes(bytes, to, time.iso, 0, time.iso.length);
-    if (record.valid[this.#microsecond] === 1) {
-      bytes[to] = 0x2e; // .
-      to = writePadded(bytes, to + 1, record.value[this.#microsecond]!, 6);
+    if (valid[this.#microsecond] === 1) {
+      bytes[to] = DOT;
+      to = writePadded(bytes, to + 1, value[this.#microsecond]!, 6);
     }
-    if (compat) to = writeUlogdZone(bytes, to, time);
-    else to = writeBytes(bytes, to, time.zone, 0, time.zone.length);
-    return this.#after.writeTo(view, to);
+    return writeBytes(view, to, text.view, this.#afterAt, text.length - this.#afterAt);
   }
-}
 
-/** ulogd2 leaves the zone out where it is UTC, and loses the minus of less than an hour. */
-function writeUlogdZone(bytes: Uint8Array, at: number, time: LocalTime): number {
-  if (time.offset === 0) return at;
-  const end = writeBytes(bytes, at, time.zone, 0, time.zone.length);
-  if (time.offset > -60) bytes[at] = 0x2b; // +
-  return end;
+  #compose(): void {
+    const text = this.#text;
+    text.length = 0;
+    text.append(this.#before);
+    if (this.#timed) text.append(this.#time.iso);
+    this.#afterAt = text.length;
+    if (this.#timed) text.append(this.#compat ? this.#ulogdZone() : this.#time.zone);
+    text.append(this.#after);
+  }
+
+  /** ulogd2 leaves the zone out where it is UTC, and loses the minus of less than an hour. */
+  #ulogdZone(): string {
+    const { zone, offset } = this.#time;
+    if (offset === 0) return '';
+    return offset > -60 ? `+${zone.slice(1)}` : zone;
+  }
 }
 
 interface HeadOptions {
@@ -124,28 +142,62 @@ interface HeadOptions {
   readonly device: string;
 }
 
-/** The keys, in the order of the stack, each only when it is valid. */
+interface Field {
+  readonly slot: number;
+  readonly form: number;
+  readonly name: Literal;
+}
+
+/** The fields that are there in events of one kind, such as UDP packets that leave by an interface. */
+class Layout {
+  /** Record.validWords of such events. */
+  readonly valid: Uint32Array;
+  readonly names: readonly Literal[];
+  readonly slots: Int32Array;
+  readonly forms: Uint8Array;
+
+  constructor(record: Record, fields: readonly Field[]) {
+    const there = fields.filter(({ slot }) => record.valid[slot] === 1);
+    this.valid = record.validWords.slice();
+    this.names = there.map(({ name }) => name);
+    this.slots = Int32Array.from(there, ({ slot }) => slot);
+    this.forms = Uint8Array.from(there, ({ form }) => form);
+  }
+
+  fits({ validWords }: Record): boolean {
+    const { valid } = this;
+    for (let i = 0; i < valid.length; i++) if (valid[i] !== validWords[i]) return false;
+    return true;
+  }
+}
+
+/** Layouts that are remembered: more kinds of events than follow each other closely. */
+const LAYOUTS = 32;
+
+/**
+ * The keys, in the order of the stack, each only when it is valid. Most of the keys of a stack are not there in any one
+ * event, and few sets of them occur: finding the set costs less than asking for every key.
+ */
 class Fields {
-  readonly #names: readonly Literal[];
-  readonly #slots: Int32Array;
-  readonly #forms: Uint8Array;
+  readonly #fields: readonly Field[];
   readonly #texts: Int32Array;
   readonly #fixedRoom: number;
   readonly #strict: boolean;
+  /** In the order in which they were first met. */
+  readonly #layouts: Layout[] = [];
+  #replaced = 0;
 
   constructor(upstream: readonly UpstreamKey[], actionLabel: boolean, compat: boolean) {
-    const fields = upstream.flatMap((key) => {
+    this.#fields = upstream.flatMap((key) => {
       const form = actionLabel && key.name === 'raw.label' ? ACTION : formOf(key, compat);
-      return form === undefined ? [] : [{ slot: key.slot, form, name: nameOf(key, form) }];
+      if (form === undefined) return [];
+      return [{ slot: key.slot, form, name: new Literal(`, ${JSON.stringify(nameOf(key, form))}: `) }];
     });
-    this.#names = fields.map(({ name }) => new Literal(`, ${JSON.stringify(name)}: `));
-    this.#slots = Int32Array.from(fields, ({ slot }) => slot);
-    this.#forms = Uint8Array.from(fields, ({ form }) => form);
     this.#texts = Int32Array.from(
-      fields.filter(({ form }) => form === TEXT || form === PLAIN_TEXT),
+      this.#fields.filter(({ form }) => form === TEXT || form === PLAIN_TEXT),
       ({ slot }) => slot,
     );
-    this.#fixedRoom = this.#names.reduce((sum, name) => sum + name.length + VALUE_ROOM, 2);
+    this.#fixedRoom = this.#fields.reduce((sum, { name }) => sum + name.length + VALUE_ROOM, 2);
     this.#strict = compat;
   }
 
@@ -158,29 +210,26 @@ class Fields {
   }
 
   write(bytes: Uint8Array, view: DataView, at: number, record: Record): number {
-    const slots = this.#slots;
-    const forms = this.#forms;
-    const names = this.#names;
-    const { value, extra, valid } = record;
+    const { names, slots, forms } = this.#layoutOf(record);
+    const { value, extra } = record;
     let to = at;
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i]!;
-      if (valid[slot] === 0) continue;
       const start = to;
       to = names[i]!.writeTo(view, to);
       switch (forms[i]) {
         case NUMBER:
-          to = writeDecimal(bytes, to, value[slot]!);
+          to = writeDecimal(view, to, value[slot]! | 0);
           break;
         case WIDE:
-          to = writeWideDecimal(bytes, to, extra[slot]!, value[slot]!);
+          to = writeWideDecimal(bytes, view, to, extra[slot]!, value[slot]!);
           break;
         case SIGNED_WIDE:
-          to = writeSignedWide(bytes, to, extra[slot]!, value[slot]!);
+          to = writeSignedWide(bytes, view, to, extra[slot]!, value[slot]!);
           break;
         case PLAIN_TEXT:
           bytes[to] = QUOTE;
-          to = writeBytes(bytes, to + 1, record.bytes, value[slot]!, extra[slot]!);
+          to = writeShort(view, to + 1, record.view, value[slot]!, extra[slot]!);
           bytes[to++] = QUOTE;
           break;
         case TEXT:
@@ -194,6 +243,17 @@ class Fields {
     }
     return to;
   }
+
+  #layoutOf(record: Record): Layout {
+    const layouts = this.#layouts;
+    for (let i = 0; i < layouts.length; i++) if (layouts[i]!.fits(record)) return layouts[i]!;
+    return this.#remember(new Layout(record, this.#fields));
+  }
+
+  #remember(layout: Layout): Layout {
+    this.#layouts[this.#replaced++ % LAYOUTS] = layout;
+    return layout;
+  }
 }
 
 /** Addresses and raw bytes have no form in JSON: IP2STR and HWHDR make text of them. */
@@ -206,9 +266,9 @@ function formOf({ spec }: UpstreamKey, compat: boolean): number | undefined {
 
 const nameOf = (key: UpstreamKey, form: number): string => (form === ACTION ? 'action' : (key.spec.cim ?? key.name));
 
-function writeSignedWide(bytes: Uint8Array, at: number, high: number, low: number): number {
-  if (high < 0x80000000) return writeWideDecimal(bytes, at, high, low);
+function writeSignedWide(bytes: Uint8Array, view: DataView, at: number, high: number, low: number): number {
+  if (high < 0x80000000) return writeWideDecimal(bytes, view, at, high, low);
   bytes[at] = 0x2d; // -
   const negatedLow = -low >>> 0;
-  return writeWideDecimal(bytes, at + 1, (~high + (low === 0 ? 1 : 0)) >>> 0, negatedLow);
+  return writeWideDecimal(bytes, view, at + 1, (~high + (low === 0 ? 1 : 0)) >>> 0, negatedLow);
 }

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { defineOutput } from '../pipeline/plugin.ts';
-import { LocalTime } from '../system/local-time.ts';
+import { LocalTime, SYSLOG, SYSLOG_LENGTH } from '../system/local-time.ts';
 import { OutputFile } from '../system/output-file.ts';
 import { Literal, writeBytes } from '../wire/ascii.ts';
 
@@ -18,13 +18,13 @@ export default defineOutput({
     print: { type: 'string' },
     'oob.time.sec': { type: 'u32', optional: true },
   },
-  link({ options, read, shared, log, id }) {
+  link({ options, read, shared, clock, log, id }) {
     const file = shared(() => new OutputFile(options.file, (message) => log.error(`${id}:LOGEMU: ${message}`)));
     const print = read.print;
     const second = read['oob.time.sec'];
     const time = new LocalTime();
     const host = new Literal(` ${hostname().split('.', 1)[0]} `);
-    const room = time.syslog.length + host.length;
+    const room = SYSLOG_LENGTH + host.length;
 
     return {
       run(record) {
@@ -32,10 +32,10 @@ export default defineOutput({
         const length = record.valid[print] === 1 ? record.extra[print]! : 0;
         if (length === 0) return false;
         buffer.ensure(room + length);
-        time.update(record.valid[second] === 1 ? record.value[second]! : Math.floor(Date.now() / 1000));
-        let at = writeBytes(buffer.bytes, buffer.length, time.syslog, 0, 15);
+        time.update(record.valid[second] === 1 ? record.value[second]! : clock.seconds);
+        let at = writeBytes(buffer.view, buffer.length, time.view, SYSLOG, SYSLOG_LENGTH);
         at = host.writeTo(buffer.view, at);
-        file.endLine(writeBytes(buffer.bytes, at, record.bytes, record.value[print]!, length));
+        file.endLine(writeBytes(buffer.view, at, record.view, record.value[print]!, length));
         return true;
       },
       start: () => file.open(),

@@ -1,4 +1,5 @@
 import type { OptionSpecs } from '../config/option.ts';
+import type { Clock } from '../system/clock.ts';
 import type { KeySpecs, ReadSpecs } from './key.ts';
 import type { Memory } from './memory.ts';
 import type { Node, Plan } from './plan.ts';
@@ -10,6 +11,7 @@ import { Record, UNREAD } from './record.ts';
 export interface Environment {
   readonly memory: Memory;
   readonly log: Log;
+  readonly clock: Clock;
   readonly compat: boolean;
   /** Things that plugins with the same id share, by `id:PLUGIN`. */
   readonly shared: Map<string, unknown>;
@@ -92,7 +94,7 @@ function linkOf(
   environment: Environment,
   namespace: string | undefined,
 ): Link<OptionSpecs, ReadSpecs, KeySpecs> {
-  const { memory, log, compat, shared } = environment;
+  const { memory, log, clock, compat, shared } = environment;
   return {
     id: node.step.id,
     options: node.step.options,
@@ -101,6 +103,7 @@ function linkOf(
     record,
     memory,
     log,
+    clock,
     namespace,
     compat,
     wanted: (key) => node.writes.get(key) !== UNREAD,

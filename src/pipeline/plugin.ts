@@ -1,4 +1,5 @@
 import type { OptionSpecs, OptionValues } from '../config/option.ts';
+import type { Clock } from '../system/clock.ts';
 import type { KeySpec, KeySpecs, ReadSpecs } from './key.ts';
 import type { Memory } from './memory.ts';
 import type { Record } from './record.ts';
@@ -35,6 +36,8 @@ export interface Link<Options, Reads, Writes> {
   readonly record: Record;
   readonly memory: Memory;
   readonly log: Log;
+  /** The time of the batch: an input brings it up to date when it begins one. */
+  readonly clock: Clock;
   /** File of the network namespace that the stack's input listens in; undefined for the daemon's own. */
   readonly namespace: string | undefined;
   /** Give ulogd 2.0.8's exact bytes, wrong values included. */

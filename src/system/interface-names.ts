@@ -60,7 +60,10 @@ export class InterfaceNames {
     const known = this.#names.get(index);
     if (known !== undefined) return known;
     this.#socket?.drain();
-    return this.#names.get(index) ?? NO_NAME;
+    const name = this.#names.get(index) ?? NO_NAME;
+    // Not to be looked for again until there is news of it.
+    this.#names.set(index, name);
+    return name;
   }
 
   close(): void {

@@ -21,22 +21,23 @@ export interface DaemonLog {
   reopen(): void;
 }
 
-/** Where lines go: `stdout`, `syslog` or a path. */
+/** Where lines go: stderr, `stdout`, `syslog` or a path. */
 interface Destination {
   write(level: number, message: string): void;
   reopen(): void;
 }
 
 /**
- * Opens the log. Lines are ulogd's: `Sat Nov 21 07:10:11 2026 <5> message`; `verbose` copies them to stderr.
+ * Opens the log; without a name it is stderr. Lines are ulogd's: `Sat Nov 21 07:10:11 2026 <5> message`; `verbose` copies
+ * them to stderr.
  * Throws when the file cannot be opened.
  */
 export function openLog(logfile: string, level: number, verbose: boolean): DaemonLog {
-  const destination = logfile === 'stdout' ? stdout() : logfile === 'syslog' ? syslog() : file(logfile);
+  const destination = destinationOf(logfile);
   const write = (chunk: string) => {
     const { level: lineLevel, msg } = JSON.parse(chunk) as { level: number; msg: string };
     destination.write(lineLevel, msg);
-    if (verbose && logfile !== 'stdout') process.stderr.write(`${line(lineLevel, msg)}\n`);
+    if (verbose && logfile !== 'stdout' && logfile !== '') process.stderr.write(`${line(lineLevel, msg)}\n`);
   };
   const threshold = Object.entries(LEVELS).find(([, number]) => number >= level)?.[0] ?? 'fatal';
   const logger = pino(
@@ -60,6 +61,12 @@ export function openLog(logfile: string, level: number, verbose: boolean): Daemo
   };
 }
 
+function destinationOf(logfile: string): Destination {
+  if (logfile === '') return standard(2);
+  if (logfile === 'stdout') return standard(1);
+  return logfile === 'syslog' ? syslog() : file(logfile);
+}
+
 function line(level: number, message: string): string {
   const now = new Date();
   const [weekday, month, day, year] = now.toDateString().split(' ') as [string, string, string, string];
@@ -67,8 +74,15 @@ function line(level: number, message: string): string {
   return `${weekday} ${month} ${day.replace(/^0/, ' ')} ${time} ${year} <${level}> ${message}`;
 }
 
-function stdout(): Destination {
-  return { write: (level, message) => void writeSync(1, `${line(level, message)}\n`), reopen() {} };
+function standard(fd: 1 | 2): Destination {
+  return {
+    write(level, message) {
+      try {
+        writeSync(fd, `${line(level, message)}\n`);
+      } catch {} // nobody reads it any more
+    },
+    reopen() {},
+  };
 }
 
 function syslog(): Destination {

@@ -42,7 +42,8 @@ export class OutputFile {
         mkdirSync(dirname(this.path), 0o755);
         this.#fd = openSync(this.path, 'a', 0o644);
       } catch (second) {
-        throw new Error(`cannot open ${this.path}: ${reason(second)}`);
+        // A folder that is there already: then the first reason is the one.
+        throw new Error(`cannot open ${this.path}: ${reason(isThere(second) ? error : second)}`);
       }
     }
   }
@@ -134,5 +135,6 @@ export class OutputFile {
   }
 }
 
+const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

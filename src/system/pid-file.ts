@@ -21,7 +21,11 @@ export function lockPidFile(path: string): PidFile {
   writeSync(fd, `${process.pid}\n`);
   return {
     remove() {
-      unlinkSync(path);
+      try {
+        unlinkSync(path);
+      } catch {
+        ftruncateSync(fd); // after -u the folder is not ours; an empty file names nobody
+      }
       closeSync(fd);
     },
   };

@@ -13,7 +13,7 @@ const BATCHES_FULL_BUFFER = 1024;
 export interface DatagramHandler {
   /** A datagram: the bytes from `start` up to `end`. */
   onDatagram(start: number, end: number): void;
-  /** Every datagram read at once was handed over: the time to write. */
+  /** Every datagram that was there, or as many as fit a turn, was handed over: the time to write. */
   onBatchEnd(): void;
   /** The kernel dropped datagrams because the socket's buffer was full. */
   onOverrun(): void;
@@ -134,6 +134,7 @@ export class Pump {
       // A batch that is not full has emptied the socket: no need to ask again.
       if (count < this.#slots.slots && this.#aside.empty) break;
     }
+    if (datagrams > 0) handler.onBatchEnd();
     const delay = this.#wakeUp.after(datagrams, bytes, performance.now(), this.#bufferSize);
     return batches > 0 ? delay : 0;
   }
@@ -150,7 +151,6 @@ export class Pump {
       bytes += size;
       handler.onDatagram(start, start + size);
     }
-    if (count > 0) handler.onBatchEnd();
     return bytes;
   }
 

@@ -1,19 +1,29 @@
 import { execFileSync } from 'node:child_process';
 
-/** Gives up root for `user`, with the user's groups. Throws when there is no such user. */
-export function becomeUser(user: string): void {
-  const group = ids('-g', user)[0] as number;
-  process.setgroups?.(ids('-G', user));
+/** Numbers of a user and of the user's groups. */
+export interface Identity {
+  readonly user: number;
+  readonly group: number;
+  readonly groups: readonly number[];
+}
+
+/** Asks id(1): like getpwnam(3), and unlike Node, it knows users that are not in /etc/passwd. Throws when there is no such user. */
+export function lookUpUser(name: string): Identity {
+  return { user: ids('-u', name)[0] as number, group: ids('-g', name)[0] as number, groups: ids('-G', name) };
+}
+
+/** Gives up root for good. Throws ErrnoException. */
+export function become({ user, group, groups }: Identity): void {
+  process.setgroups?.([...groups]);
   process.setgid?.(group);
   process.setuid?.(user);
 }
 
-/** Asks id(1): like getpwnam(3), and unlike Node, it knows users that are not in /etc/passwd. */
-function ids(flag: '-g' | '-G', user: string): number[] {
+function ids(flag: '-u' | '-g' | '-G', name: string): number[] {
   try {
-    const printed = execFileSync('id', [flag, '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const printed = execFileSync('id', [flag, '--', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     return printed.trim().split(' ').map(Number);
   } catch {
-    throw new Error(`unknown user ${user}`);
+    throw new Error(`unknown user ${name}`);
   }
 }

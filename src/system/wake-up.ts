@@ -3,15 +3,15 @@
 
 /** Bytes that the kernel charges the socket buffer for a datagram beyond its own: struct sk_buff and rounding. */
 export const DATAGRAM_OVERHEAD = 768;
-const SHORTEST = 2;
-const LONGEST = 10;
+const SHORTEST = 5;
+const LONGEST = 20;
 /** Datagrams that a sleep of `LONGEST` must promise to be worth it: more to begin sleeping than to go on. */
 const WORTH_BEGINNING = 4;
 const WORTH_KEEPING = 2;
 
 /**
  * Milliseconds to sleep before the next drain, or 0 to be woken by the socket, after `datagrams` with `bytes` in all
- * came within `elapsed` ms and the sleep before was `before` ms (0: none). Sleeps double up to 10 ms, and are never so
+ * came within `elapsed` ms and the sleep before was `before` ms (0: none). Sleeps double up to 20 ms, and are never so
  * long that what comes meanwhile would take more than a quarter of the socket's buffer of `bufferSize` bytes.
  */
 export function nextDelay(

@@ -6,7 +6,7 @@ const SPACE = 0x20;
 
 /** Writes a name with a number, and a blank. */
 export function writeField(bytes: Uint8Array, view: DataView, at: number, name: Literal, value: number): number {
-  const to = writeDecimal(bytes, name.writeTo(view, at), value);
+  const to = writeDecimal(view, name.writeTo(view, at), value);
   bytes[to] = SPACE;
   return to + 1;
 }
@@ -21,5 +21,5 @@ export function writePair(
   second: Literal,
   secondValue: number,
 ): number {
-  return writeField(bytes, view, writeDecimal(bytes, first.writeTo(view, at), firstValue), second, secondValue);
+  return writeField(bytes, view, writeDecimal(view, first.writeTo(view, at), firstValue), second, secondValue);
 }

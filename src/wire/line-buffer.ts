@@ -1,4 +1,4 @@
-import { SLACK } from './ascii.ts';
+import { SLACK, writeText } from './ascii.ts';
 
 /** Bytes on their way out, in one buffer that grows and is written from as a whole. */
 export class LineBuffer {
@@ -20,6 +20,12 @@ export class LineBuffer {
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
     this.view = new DataView(grown.buffer);
+  }
+
+  /** Adds text: for what is rare. */
+  append(text: string): void {
+    this.ensure(3 * text.length);
+    this.length = writeText(this.bytes, this.length, text);
   }
 
   /** Forgets the first `count` bytes. */

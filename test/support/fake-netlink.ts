@@ -17,6 +17,7 @@ import {
   messageType,
   NETLINK_ROUTE,
   NLM_F_ACK,
+  NLM_F_CAPPED,
   NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_EXCL,
@@ -28,15 +29,17 @@ import { NFNL_SUBSYS_CTNETLINK, NFNL_SUBSYS_ULOG } from '../../src/wire/nfnetlin
 import { RTM_GETLINK, RTM_NEWLINK } from '../../src/wire/rtnetlink.ts';
 
 const IFLA_IFNAME = 3;
+/** As in src/system/native.ts, which stands behind the mock. */
+const CUT_SHORT = 0x8000_0000;
 /** The multicast group of each kind of event (nfnetlink_conntrack.h). */
 const GROUP = { [CONNTRACK_NEW]: 1, [CONNTRACK_UPDATE]: 2, [CONNTRACK_DESTROY]: 3 } as const;
 
 let current: FakeKernel | undefined;
 
 /** What `openNativeSocket` is replaced with: a socket of the FakeKernel made last. */
-export function openFakeSocket(protocol: number): FakeSocket {
+export function openFakeSocket(protocol: number, namespace?: string): FakeSocket {
   if (current === undefined) throw new Error('a socket is opened before there is a FakeKernel');
-  return current.open(protocol);
+  return current.open(protocol, namespace);
 }
 
 /** Devices, connections and sockets. Each test makes its own. */
@@ -51,8 +54,11 @@ export class FakeKernel {
     current = this;
   }
 
-  open(protocol: number): FakeSocket {
-    const socket = new FakeSocket(this, protocol, 4000 + this.sockets.length);
+  /** The errno with which a request is refused; 0 to consent. */
+  refusal: (request: Request) => number = () => 0;
+
+  open(protocol: number, namespace: string | undefined): FakeSocket {
+    const socket = new FakeSocket(this, protocol, namespace, 4000 + this.sockets.length);
     this.sockets.push(socket);
     return socket;
   }
@@ -104,14 +110,28 @@ export class FakeKernel {
   }
 }
 
+/** A message that was sent to the kernel, behind its header. */
+export interface Request {
+  readonly type: number;
+  readonly flags: number;
+  readonly body: Buffer;
+}
+
 /** A socket of the FakeKernel. */
 export class FakeSocket implements NativeSocket {
   readonly protocol: number;
+  readonly namespace: string | undefined;
   readonly portId: number;
+  /** What was asked for, in order. */
+  readonly requests: Request[] = [];
+  /** Options that were set, by number. */
+  readonly options = new Map<number, number>();
   readonly groups = new Set<number>();
   /** An NFLOG group was asked for. */
   bound = false;
   closed = false;
+  /** Nobody is woken by what comes: it waits until this is false again, or until somebody asks. */
+  held = false;
   receiveBuffer = 212992;
   readonly #kernel: FakeKernel;
   #queue: (Uint8Array | number)[] = [];
@@ -120,15 +140,16 @@ export class FakeSocket implements NativeSocket {
   #slotSize = 0;
   #lengths: Uint32Array = new Uint32Array(0);
 
-  constructor(kernel: FakeKernel, protocol: number, portId: number) {
+  constructor(kernel: FakeKernel, protocol: number, namespace: string | undefined, portId: number) {
     this.#kernel = kernel;
     this.protocol = protocol;
+    this.namespace = namespace;
     this.portId = portId;
   }
 
   /** Something waits to be read. */
   get pending(): boolean {
-    return !this.closed && this.#queue.length > 0;
+    return !this.closed && !this.held && this.#queue.length > 0;
   }
 
   get watched(): boolean {
@@ -153,7 +174,9 @@ export class FakeSocket implements NativeSocket {
     this.groups.delete(group);
   }
 
-  setOption(): void {}
+  setOption(option: number, value: number): void {
+    this.options.set(option, value);
+  }
 
   setReceiveBuffer(bytes: number): number {
     this.receiveBuffer = bytes;
@@ -165,11 +188,12 @@ export class FakeSocket implements NativeSocket {
   }
 
   send(bytes: Uint8Array): void {
+    if (this.closed) throw Object.assign(new Error('EBADF: bad file descriptor, send'), { code: 'EBADF' });
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let at = 0; at < bytes.length; ) {
       const end = messageEnd(view, at, bytes.length);
       if (end < 0) throw new Error(`no netlink message at byte ${at} of a request`);
-      this.#answer(view, at);
+      this.#answer(view, at, end);
       at += align(end - at);
     }
   }
@@ -191,9 +215,9 @@ export class FakeSocket implements NativeSocket {
         return -next;
       }
       this.#queue.shift();
-      if (next.length > this.#slotSize) throw new Error(`a datagram of ${next.length} bytes for ${this.#slotSize}`);
-      this.#memory.set(next, count * this.#slotSize);
-      this.#lengths[count++] = next.length;
+      const fits = next.subarray(0, this.#slotSize);
+      this.#memory.set(fits, count * this.#slotSize);
+      this.#lengths[count++] = fits.length === next.length ? next.length : fits.length | CUT_SHORT;
     }
     return count;
   }
@@ -220,19 +244,32 @@ export class FakeSocket implements NativeSocket {
     this.#callback = undefined;
   }
 
-  #answer(view: DataView, at: number): void {
+  #answer(view: DataView, at: number, end: number): void {
     const type = messageType(view, at);
     const flags = messageFlags(view, at);
     const sequence = messageSequence(view, at);
+    const body = Buffer.from(
+      Buffer.from(view.buffer as ArrayBuffer, view.byteOffset + at, end - at).subarray(NLMSG_HEADER),
+    );
+    const request = { type, flags, body };
+    this.requests.push(request);
+    const errno = this.#kernel.refusal(request);
     if (type >> 8 === NFNL_SUBSYS_ULOG) this.bound = true;
     if ((flags & NLM_F_DUMP) === NLM_F_DUMP) {
+      if (errno !== 0) return this.bring(this.#refuse(view, at, sequence, errno));
       for (const message of this.#dump(type)) this.bring(message);
       this.bring(this.#message(NLMSG_DONE, sequence, new Uint8Array(4)));
     } else if ((flags & NLM_F_ACK) !== 0) {
-      // error 0, then the header of the request (netlink_ack in af_netlink.c, capped)
-      const header = new Uint8Array(view.buffer, view.byteOffset + at, NLMSG_HEADER);
-      this.bring(this.#message(NLMSG_ERROR, sequence, Uint8Array.of(0, 0, 0, 0, ...header), 0x100));
+      this.bring(this.#refuse(view, at, sequence, errno));
     }
+  }
+
+  /** The error, 0 to consent, then the header of the request (netlink_ack in af_netlink.c, capped). */
+  #refuse(view: DataView, at: number, sequence: number, errno: number): Uint8Array {
+    const body = new Uint8Array(4 + NLMSG_HEADER);
+    new DataView(body.buffer).setInt32(0, -errno, true);
+    body.set(new Uint8Array(view.buffer, view.byteOffset + at, NLMSG_HEADER), 4);
+    return this.#message(NLMSG_ERROR, sequence, body, NLM_F_CAPPED);
   }
 
   #dump(type: number): readonly Uint8Array[] {

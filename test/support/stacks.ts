@@ -1,11 +1,14 @@
 // Plugins made for a test, and stacks of them: a plan, and the closures that it links to.
+
+import type { OptionSpecs, OptionValues } from '../../src/config/option.ts';
+import type { Problem } from '../../src/config/problem.ts';
 import type { KeySpecs, KeyType, ReadSpecs } from '../../src/pipeline/key.ts';
 import { linkSource, type Source } from '../../src/pipeline/link.ts';
 import { Memory } from '../../src/pipeline/memory.ts';
 import { type Plan, planStacks, type Step } from '../../src/pipeline/plan.ts';
 import type { Deliver, FilterPlugin, InputPlugin, Kind, Log, OutputPlugin, Plugin } from '../../src/pipeline/plugin.ts';
 import type { Record as Values } from '../../src/pipeline/record.ts';
-import type { Problem } from '../../src/config/problem.ts';
+import { Clock } from '../../src/system/clock.ts';
 
 /** Keys in brief: `a` is a u32, `a:string` says another type, `a?` is one that may be missing. */
 type Keys = readonly string[];
@@ -23,6 +26,8 @@ const readsOf = (keys: Keys): ReadSpecs =>
     keys.map(parseKey).map(({ name, type, optional }) => [name, optional ? { type, optional } : { type }]),
   );
 
+const isBrief = (writes: Keys | KeySpecs): writes is Keys => Array.isArray(writes);
+
 const about = { summary: 'For a test.', example: '', options: {} } as const;
 
 /** What a test's filter or output does with an event; `read` and `write` are slots by key. */
@@ -32,17 +37,21 @@ export type Act = (
 ) => boolean;
 
 /** An input whose events are sent by `events`: the last linked one's of that name. */
-export function input(name: string, writes: Keys, gives: Kind = 'packet'): InputPlugin & { linked: Linked[] } {
+export function input(
+  name: string,
+  writes: Keys | KeySpecs,
+  gives: Kind = 'packet',
+): InputPlugin & { linked: Linked[] } {
   const linked: Linked[] = [];
   return {
     ...about,
     role: 'input',
     name,
     gives,
-    writes: writesOf(writes),
+    writes: isBrief(writes) ? writesOf(writes) : writes,
     linked,
-    link({ record, write, wanted }, deliver) {
-      linked.push({ deliver, record, write, wanted });
+    link({ record, write, wanted, clock }, deliver) {
+      linked.push({ deliver, record, write, wanted, clock });
       return {};
     },
   };
@@ -54,6 +63,7 @@ export interface Linked {
   readonly record: Values;
   readonly write: Readonly<Record<string, number>>;
   readonly wanted: (key: string) => boolean;
+  readonly clock: Clock;
 }
 
 export function filter(
@@ -74,7 +84,11 @@ export function filter(
 
 export function output(
   name: string,
-  { reads = [], accepts = ['raw', 'packet', 'flow'], act = () => true }: Omit<StageFields, 'reads'> & { reads?: Keys | 'every' } = {},
+  {
+    reads = [],
+    accepts = ['raw', 'packet', 'flow'],
+    act = () => true,
+  }: Omit<StageFields, 'reads'> & { reads?: Keys | 'every' } = {},
 ): OutputPlugin {
   return {
     ...about,
@@ -94,8 +108,15 @@ interface StageFields {
   readonly act?: Act;
 }
 
+/** Values of options by the id of a step; the others have their defaults. */
+type Options = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
 /** Plans stack lines; a step's line is that of its stack, its column that of its word. */
-export function plan(lines: readonly string[], catalog: readonly Plugin[]): { plans: Plan[]; problems: Problem[] } {
+export function plan(
+  lines: readonly string[],
+  catalog: readonly Plugin[],
+  options: Options = {},
+): { plans: Plan[]; problems: Problem[] } {
   const problems: Problem[] = [];
   const stacks = lines.map((line, index) => {
     let column = 1;
@@ -103,7 +124,9 @@ export function plan(lines: readonly string[], catalog: readonly Plugin[]): { pl
       const [id = '', name = ''] = word.split(':');
       const plugin = catalog.find((one) => one.name === name);
       if (plugin === undefined) throw new Error(`the test has no plugin ${name}`);
-      const step = { id, plugin, options: {}, line: index + 1, column };
+      const defaults = Object.entries(plugin.options).map(([key, option]) => [key, option.default] as const);
+      const values = { ...Object.fromEntries(defaults), ...options[id] } as OptionValues<OptionSpecs>;
+      const step = { id, plugin, options: values, line: index + 1, column };
       column += word.length + 1;
       return step;
     });
@@ -111,11 +134,29 @@ export function plan(lines: readonly string[], catalog: readonly Plugin[]): { pl
   return { plans: planStacks(stacks, 'test.conf', catalog, problems), problems };
 }
 
-/** Plans and links stack lines, which must be without a problem. `errors` collects what is logged as an error. */
-export function link(lines: readonly string[], catalog: readonly Plugin[], errors: string[] = []): Source[] {
-  const { plans, problems } = plan(lines, catalog);
+interface Linking {
+  /** What is logged as an error is added here. */
+  readonly errors?: string[];
+  readonly options?: Options;
+  readonly compat?: boolean;
+}
+
+/** Plans and links stack lines, which must be without a problem. */
+export function link(
+  lines: readonly string[],
+  catalog: readonly Plugin[],
+  { errors = [], options = {}, compat = false }: Linking = {},
+): Source[] {
+  const { plans, problems } = plan(lines, catalog, options);
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  const log: Log = { debug() {}, info() {}, notice() {}, error: (line) => void errors.push(line), isDebug: () => false };
-  const environment = { memory: new Memory(1 << 20), log, compat: false, shared: new Map<string, unknown>() };
+  const error = (line: string) => void errors.push(line);
+  const log: Log = { debug() {}, info() {}, notice() {}, error, isDebug: () => false };
+  const environment = {
+    memory: new Memory(1 << 20),
+    log,
+    clock: new Clock(),
+    compat,
+    shared: new Map<string, unknown>(),
+  };
   return plans.map((one) => linkSource(one, environment));
 }

@@ -4,6 +4,7 @@ import type { KeyType } from '../../src/pipeline/key.ts';
 import { Memory } from '../../src/pipeline/memory.ts';
 import type { FilterPlugin, Log } from '../../src/pipeline/plugin.ts';
 import { ABSENT, FIRST_SLOT, UNREAD, Record as Values } from '../../src/pipeline/record.ts';
+import { Clock } from '../../src/system/clock.ts';
 import { IP_TEXT_LENGTH, writeIp } from '../../src/wire/ip-text.ts';
 import { address } from './packets.ts';
 
@@ -51,6 +52,7 @@ export class TestStage {
       record: this.record,
       memory: this.memory,
       log: silent,
+      clock: new Clock(),
       compat,
       wanted: (key) => write[key] !== UNREAD,
       shared: (make) => make(),

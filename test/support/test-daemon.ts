@@ -1,5 +1,5 @@
 // Whole stacks from a configuration, on the sockets of a FakeKernel: everything but the command line and the signals.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hasErrors, load } from '../../src/cli/load.ts';
@@ -8,6 +8,7 @@ import { formatProblem } from '../../src/config/problem.ts';
 import { linkSource, type Source } from '../../src/pipeline/link.ts';
 import { Memory } from '../../src/pipeline/memory.ts';
 import { Runner } from '../../src/pipeline/runner.ts';
+import { Clock } from '../../src/system/clock.ts';
 
 /** Enough for a few inputs: 32 slots of 150 KB are what NFLOG takes. */
 const MEMORY = 32 << 20;
@@ -43,6 +44,7 @@ export class TestDaemon {
     const environment = {
       memory: new Memory(MEMORY),
       log: { debug() {}, info: at('info'), notice: at('notice'), error: at('error'), isDebug: () => false },
+      clock: new Clock(),
       compat,
       shared: new Map(),
     };
@@ -82,6 +84,13 @@ export class TestDaemon {
   file(name: string): Buffer {
     const path = join(this.folder, name);
     return existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
+  }
+
+  /** Bytes of one file, which is empty afterwards: the outputs append to it, wherever its end is. */
+  take(name: string): Buffer {
+    const bytes = this.file(name);
+    if (bytes.length > 0) truncateSync(join(this.folder, name));
+    return bytes;
   }
 
   /** Removes the files. */

@@ -10,6 +10,7 @@ import {
   NLMSG_ERROR,
   NLMSG_MIN_TYPE,
 } from '../../wire/netlink.ts';
+import { isWhole } from './whole-entry.ts';
 
 /** The kernel fills datagrams of up to 32 KiB when the reader has room for them (netlink_recvmsg). */
 const SLOT = (32 << 10) + 64;
@@ -66,8 +67,8 @@ export class ConntrackDump {
 
   /** Sends a dump request; what it brings goes to `handler`. One at a time. Throws ErrnoException. */
   begin(request: Uint8Array, handler: DumpHandler): void {
-    this.#handler = handler;
     this.#socket?.send(request);
+    this.#handler = handler;
   }
 
   close(): void {
@@ -84,8 +85,9 @@ export class ConntrackDump {
       if (type === NLMSG_DONE) this.#end(true);
       else if (type === NLMSG_ERROR) this.#end(false);
       else if (type >= NLMSG_MIN_TYPE) {
-        if (decodeConntrack(view, at, next, this.#entry, EVERY_ATTRIBUTE)) this.#handler.onEntry(this.#entry);
-        else this.#handler.onMalformed(at, next);
+        if (decodeConntrack(view, at, next, this.#entry, EVERY_ATTRIBUTE) && isWhole(this.#entry)) {
+          this.#handler.onEntry(this.#entry);
+        } else this.#handler.onMalformed(at, next);
       }
       at += align(next - at);
     }

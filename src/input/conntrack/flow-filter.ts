@@ -55,7 +55,8 @@ export class FlowFilter {
 /** Reads `address/prefix`, IPv4 or IPv6; without a prefix the address alone. */
 export function parseNetwork(word: string): Network {
   const [text = '', length, ...rest] = word.split('/');
-  const family = isIP(text);
+  // An address of one link alone (fe80::1%eth0) is no network.
+  const family = text.includes('%') ? 0 : isIP(text);
   const bits = family === 4 ? 32 : 128;
   const prefix = length === undefined ? bits : /^\d{1,3}$/.test(length) ? Number(length) : -1;
   if (family === 0 || rest.length > 0 || prefix < 0 || prefix > bits) {
@@ -67,12 +68,14 @@ export function parseNetwork(word: string): Network {
 /** Reads the name or number of an IP protocol. */
 export function parseProtocol(name: string): number {
   const word = name.toLowerCase();
-  const number = /^\d{1,3}$/.test(word) ? Number(word) : (PROTOCOLS[word] ?? systemProtocol(word) ?? -1);
+  const known = Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : undefined;
+  const number = /^\d{1,3}$/.test(word) ? Number(word) : (known ?? systemProtocol(word) ?? -1);
   if (number < 0 || number > 255) throw new Error(`"${name}" is no IP protocol; write tcp, udp, icmp, … or a number`);
   return number;
 }
 
 function systemProtocol(name: string): number | undefined {
+  if (name === '') return undefined;
   try {
     for (const line of readFileSync('/etc/protocols', 'utf8').split('\n')) {
       const [official, number, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/);

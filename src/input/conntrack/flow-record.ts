@@ -11,6 +11,13 @@ const DCCP = 33;
 const SCTP = 132;
 const UDPLITE = 136;
 
+// V8 folds constants of this module only.
+const DESTROY = CONNTRACK_DESTROY;
+const HAS_MARK = 1 << CTA_MARK;
+const HAS_PORT = 1 << CTA_PROTO_SRC_PORT;
+const HAS_ICMP = 1 << CTA_PROTO_ICMP_TYPE;
+const HAS_ICMPV6 = 1 << CTA_PROTO_ICMPV6_TYPE;
+
 /** A point in time as records hold it. */
 export class Moment {
   seconds = 0;
@@ -40,9 +47,11 @@ export class FlowWriter {
     const record = this.#record;
     const to = this.#slots;
     const { orig, reply, origCounters, replyCounters } = entry;
-    this.#writeAddresses(orig, to['orig.ip.saddr'], to['orig.ip.daddr']);
+    record.setBytes(to['orig.ip.saddr'], orig.sourceOffset, orig.sourceLength);
+    record.setBytes(to['orig.ip.daddr'], orig.destinationOffset, orig.destinationLength);
     record.setNumber(to['orig.ip.protocol'], orig.protocol);
-    this.#writeAddresses(reply, to['reply.ip.saddr'], to['reply.ip.daddr']);
+    record.setBytes(to['reply.ip.saddr'], reply.sourceOffset, reply.sourceLength);
+    record.setBytes(to['reply.ip.daddr'], reply.destinationOffset, reply.destinationLength);
     record.setNumber(to['reply.ip.protocol'], reply.protocol);
     if (this.#hasPorts(orig) && this.#hasPorts(reply)) {
       record.setNumber(to['orig.l4.sport'], orig.sourcePort);
@@ -70,14 +79,14 @@ export class FlowWriter {
       answered ? replyCounters.packetsLow : 0,
     );
     this.#writeIcmp(orig);
-    record.setNumber(to['ct.mark'], ((entry.present >>> CTA_MARK) & 1) === 1 ? entry.mark : 0);
+    record.setNumber(to['ct.mark'], (entry.present & HAS_MARK) !== 0 ? entry.mark : 0);
     record.setNumber(to['ct.id'], entry.id);
     record.setNumber(to['ct.event'], entry.event);
     if (start.known) {
       record.setNumber(to['flow.start.sec'], start.seconds);
       record.setNumber(to['flow.start.usec'], start.microseconds);
     }
-    if (end.known && entry.event === CONNTRACK_DESTROY) {
+    if (end.known && entry.event === DESTROY) {
       record.setNumber(to['flow.end.sec'], end.seconds);
       record.setNumber(to['flow.end.usec'], end.microseconds);
     }
@@ -85,20 +94,13 @@ export class FlowWriter {
     record.setNumber(to['oob.protocol'], 0);
   }
 
-  #writeAddresses(tuple: Tuple, source: number, destination: number): void {
-    if (tuple.sourceLength > 0) this.#record.setBytes(source, tuple.sourceOffset, tuple.sourceLength);
-    if (tuple.destinationLength > 0) {
-      this.#record.setBytes(destination, tuple.destinationOffset, tuple.destinationLength);
-    }
-  }
-
   #writeIcmp(orig: Tuple): void {
     const record = this.#record;
     const to = this.#slots;
-    if (((orig.protoPresent >>> CTA_PROTO_ICMP_TYPE) & 1) === 1) {
+    if ((orig.protoPresent & HAS_ICMP) !== 0) {
       record.setNumber(to['icmp.code'], orig.icmpCode);
       record.setNumber(to['icmp.type'], orig.icmpType);
-    } else if (((orig.protoPresent >>> CTA_PROTO_ICMPV6_TYPE) & 1) === 1 && !this.#compat) {
+    } else if ((orig.protoPresent & HAS_ICMPV6) !== 0 && !this.#compat) {
       // ulogd has these keys since 2.0.9.
       record.setNumber(to['icmpv6.code'], orig.icmpCode);
       record.setNumber(to['icmpv6.type'], orig.icmpType);
@@ -110,7 +112,7 @@ export class FlowWriter {
     const { protocol } = tuple;
     if (protocol !== TCP && protocol !== UDP && protocol !== SCTP && protocol !== DCCP && protocol !== UDPLITE)
       return false;
-    if (((tuple.protoPresent >>> CTA_PROTO_SRC_PORT) & 1) === 1) return true;
+    if ((tuple.protoPresent & HAS_PORT) !== 0) return true;
     // Linux 6.16 no longer tracks DCCP: ulogd2 then writes ports of 0.
     if (this.#compat) tuple.sourcePort = tuple.destinationPort = 0;
     return this.#compat;

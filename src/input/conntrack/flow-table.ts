@@ -16,6 +16,12 @@ const CHUNK_BITS = 14;
 const CHUNK = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK - 1;
 
+// V8 folds constants of this module only.
+const HAS_MARK = 1 << CTA_MARK;
+const HAS_ZONE = 1 << CTA_ZONE;
+const HAS_PORT = 1 << CTA_PROTO_SRC_PORT;
+const HAS_ICMP = (1 << CTA_PROTO_ICMP_TYPE) | (1 << CTA_PROTO_ICMPV6_TYPE);
+
 // An entry's words. The first eleven of the tuple are its key: protocol, ports or ICMP, zone, addresses.
 const NEXT = 0;
 const HASH = 1;
@@ -85,7 +91,7 @@ export class FlowTable {
     }
     words[at + ID] = entry.id;
     words[at + GENERATION] = this.generation;
-    if (((entry.present >>> CTA_MARK) & 1) === 1) words[at + MARK] = entry.mark;
+    if ((entry.present & HAS_MARK) !== 0) words[at + MARK] = entry.mark;
     else if (!known) words[at + MARK] = 0;
     words[at + PRESENT] = entry.orig.protoPresent;
     words[at + PROTO_REPLY] = portsOf(entry.reply);
@@ -131,7 +137,7 @@ export class FlowTable {
     const second = words[at + KEY + 1]!;
     const third = words[at + KEY + 2]!;
     entry.family = first >>> 24;
-    entry.present = 1 << CTA_MARK;
+    entry.present = HAS_MARK;
     entry.id = words[at + ID]!;
     entry.mark = words[at + MARK]!;
     const { orig, reply } = entry;
@@ -159,10 +165,10 @@ export class FlowTable {
   #keyOf(view: DataView, entry: ConntrackEntry): number {
     const key = this.#key;
     const { orig } = entry;
-    const icmp = ((orig.protoPresent >>> CTA_PROTO_ICMP_TYPE) | (orig.protoPresent >>> CTA_PROTO_ICMPV6_TYPE)) & 1;
+    const icmp = (orig.protoPresent & HAS_ICMP) !== 0;
     key[0] = (entry.family << 24) | (orig.protocol << 16) | orig.sourceLength;
-    key[1] = icmp === 1 ? (orig.icmpType << 8) | orig.icmpCode : portsOf(orig);
-    key[2] = (zoneOf(entry) << 16) | (icmp === 1 ? orig.icmpId : 0);
+    key[1] = icmp ? (orig.icmpType << 8) | orig.icmpCode : portsOf(orig);
+    key[2] = (zoneOf(entry) << 16) | (icmp ? orig.icmpId : 0);
     this.#storeAddresses(view, orig, key, 3);
     let hash = 0;
     for (let i = 0; i < KEY_WORDS; i++) {
@@ -251,13 +257,13 @@ export class FlowTable {
 
 /** The zone that sets the original tuple apart: of both directions or of that one alone (nf_ct_zone_id in nf_conntrack_zones.h). */
 function zoneOf({ present, zone, orig }: ConntrackEntry): number {
-  if (((present >>> CTA_ZONE) & 1) === 1) return zone;
+  if ((present & HAS_ZONE) !== 0) return zone;
   return ((orig.present >>> CTA_TUPLE_ZONE) & 1) === 1 ? orig.zone : 0;
 }
 
 /** Both ports in one word; 0 for a protocol without. */
 function portsOf(tuple: Tuple): number {
-  const there = ((tuple.protoPresent >>> CTA_PROTO_SRC_PORT) & 1) === 1;
+  const there = (tuple.protoPresent & HAS_PORT) !== 0;
   return there ? (tuple.sourcePort << 16) | tuple.destinationPort : 0;
 }
 

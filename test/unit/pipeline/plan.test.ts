@@ -193,18 +193,18 @@ describe('problems', () => {
   });
 
   test('an output in the middle and an input behind the beginning are told so', () => {
-    expect(problemsOf('raw:RAW,x:ANY,y:ANY')).toEqual([
-      [1, 9, 'error', 'x:ANY is an output: it can only end a stack'],
-    ]);
+    expect(problemsOf('raw:RAW,x:ANY,y:ANY')).toEqual([[1, 9, 'error', 'x:ANY is an output: it can only end a stack']]);
     expect(problemsOf('raw:RAW,flow:FLOW,y:ANY')).toEqual([
       [1, 9, 'error', 'flow:FLOW is an input: it can only begin a stack'],
     ]);
   });
 
   test('all stacks are looked at, whatever is wrong with the first', () => {
-    expect(problemsOf('also:ALSO,x:ANY', 'raw:RAW,y:ONE', 'flow:FLOW,z:PACKETS').map(([line]) => line).sort()).toEqual([
-      1, 2, 3,
-    ]);
+    expect(
+      problemsOf('also:ALSO,x:ANY', 'raw:RAW,y:ONE', 'flow:FLOW,z:PACKETS')
+        .map(([line]) => line)
+        .sort(),
+    ).toEqual([1, 2, 3]);
   });
 
   test('a plugin shared by several stacks is reported once for what it lacks', () => {

@@ -9,17 +9,17 @@ describe('the decision', () => {
     expect(nextDelay(0, 0, 0, 5000, MIB)).toBe(0);
   });
 
-  test('a high rate begins with a short sleep, which doubles up to 10 ms', () => {
-    expect(nextDelay(0, 100, 40_000, 10, 8 * MIB)).toBe(2);
-    expect(nextDelay(2, 20, 8_000, 2, 8 * MIB)).toBe(4);
-    expect(nextDelay(8, 80, 32_000, 8, 8 * MIB)).toBe(10);
-    expect(nextDelay(10, 100, 40_000, 10, 8 * MIB)).toBe(10);
+  test('a high rate begins with a short sleep, which doubles up to 20 ms', () => {
+    expect(nextDelay(0, 100, 40_000, 10, 8 * MIB)).toBe(5);
+    expect(nextDelay(5, 50, 20_000, 5, 8 * MIB)).toBe(10);
+    expect(nextDelay(16, 160, 64_000, 16, 8 * MIB)).toBe(20);
+    expect(nextDelay(20, 200, 80_000, 20, 8 * MIB)).toBe(20);
   });
 
   test('it takes less to go on sleeping than to begin', () => {
-    expect(nextDelay(0, 3, 1200, 10, MIB)).toBe(0);
-    expect(nextDelay(10, 3, 1200, 10, MIB)).toBe(10);
-    expect(nextDelay(10, 1, 400, 10, MIB)).toBe(0);
+    expect(nextDelay(0, 3, 1200, 20, MIB)).toBe(0);
+    expect(nextDelay(20, 3, 1200, 20, MIB)).toBe(20);
+    expect(nextDelay(20, 1, 400, 20, MIB)).toBe(0);
   });
 
   test('what comes during a sleep fits a quarter of the buffer, counted as the kernel counts', () => {
@@ -41,31 +41,29 @@ describe('the measurement', () => {
     expect(wakeUp.after(1, 400, 5000.05, MIB)).toBe(0);
   });
 
-  test('a flood seen one datagram at a time is recognised within 10 ms', () => {
+  test('a flood seen one datagram at a time is recognised within 20 ms', () => {
     const wakeUp = new WakeUp(0);
-    for (let now = 0.1; now < 9.95; now += 0.1) expect(wakeUp.after(1, 400, now, MIB)).toBe(0);
-    expect(wakeUp.after(1, 400, 10.05, MIB)).toBe(2);
+    for (let now = 0.1; now < 19.95; now += 0.1) expect(wakeUp.after(1, 400, now, MIB)).toBe(0);
+    expect(wakeUp.after(1, 400, 20.05, MIB)).toBe(5);
   });
 
   test('the sleeps end with the flood, but not with a single sleep that finds nothing', () => {
     const wakeUp = new WakeUp(0);
-    expect(wakeUp.after(1000, 400_000, 10, 8 * MIB)).toBe(2);
-    expect(wakeUp.after(200, 80_000, 12, 8 * MIB)).toBe(4);
-    expect(wakeUp.after(0, 0, 16, 8 * MIB)).toBe(4);
-    expect(wakeUp.after(0, 0, 20, 8 * MIB)).toBe(4);
-    expect(wakeUp.after(0, 0, 24, 8 * MIB)).toBe(0);
+    expect(wakeUp.after(1000, 400_000, 20, 8 * MIB)).toBe(5);
+    expect(wakeUp.after(200, 80_000, 25, 8 * MIB)).toBe(10);
+    expect(wakeUp.after(0, 0, 35, 8 * MIB)).toBe(10);
+    expect(wakeUp.after(0, 0, 45, 8 * MIB)).toBe(0);
   });
 
   test('a flood that swells while sleeping shortens the next sleep at once', () => {
     const wakeUp = new WakeUp(0);
     for (const [now, delay] of [
-      [10, 2],
-      [12, 4],
-      [16, 8],
-      [24, 10],
+      [20, 5],
+      [25, 10],
+      [35, 20],
     ] as const) {
       expect(wakeUp.after(20, 8000, now, MIB)).toBe(delay);
     }
-    expect(wakeUp.after(1500, 600_000, 34, MIB)).toBe(1);
+    expect(wakeUp.after(3000, 1_200_000, 55, MIB)).toBe(1);
   });
 });

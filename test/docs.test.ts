@@ -1,0 +1,112 @@
+// The documents hold what they say: pages are those that the declarations make, links lead somewhere, commands and
+// configurations exist.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { load } from '../src/cli/load.ts';
+import { referencePages } from '../src/cli/reference.ts';
+import { formatProblem } from '../src/config/problem.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const NOT_OURS = new Set(['node_modules', 'dist', 'build', '.git']);
+
+function markdownBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return NOT_OURS.has(entry.name) ? [] : markdownBelow(path);
+    return entry.name.endsWith('.md') ? [path] : [];
+  });
+}
+
+const pages = markdownBelow(root).map((path) => ({ name: relative(root, path), text: readFileSync(path, 'utf8') }));
+const unfenced = (text: string): string => text.replace(/^```[\s\S]*?^```/gm, '');
+
+/** The anchor that GitHub gives to a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replaceAll(' ', '-');
+
+const anchorsIn = (text: string): string[] =>
+  [...unfenced(text).matchAll(/^#+ (.*)$/gm)].map((match) => anchorOf(match[1] as string));
+
+function brokenLinks({ name, text }: { name: string; text: string }): string[] {
+  // Code in backticks may look like a link and is none.
+  const prose = unfenced(text).replace(/`[^`\n]*`/g, '');
+  const targets = [...prose.matchAll(/\]\(([^()\s]+)\)/g)].map((match) => match[1] as string);
+  return targets.filter((target) => {
+    if (/^[a-z]+:/.test(target)) return false;
+    const [path = '', anchor] = target.split('#');
+    const file = join(root, dirname(name), path);
+    if (path !== '' && !existsSync(file)) return true;
+    return anchor !== undefined && !anchorsIn(path === '' ? text : readFileSync(file, 'utf8')).includes(anchor);
+  });
+}
+
+/** What is wrong with a configuration, a line each. */
+async function problemsOf(text: string): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'flowlogd-docs-'));
+  try {
+    const file = join(folder, 'ulogd.conf');
+    writeFileSync(file, text);
+    return (await load(file)).problems.map((problem) => formatProblem({ ...problem, file: 'shown' }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('docs/reference', async () => {
+  const generated = await referencePages();
+  const folder = join(root, 'docs/reference');
+
+  test('has the pages that the declarations make, and no other', () => {
+    expect(readdirSync(folder).sort(), 'npm run docs writes them').toEqual([...generated.keys()].sort());
+  });
+
+  test.each([...generated])('%s says what the declarations say', (name, text) => {
+    expect(readFileSync(join(folder, name), 'utf8'), 'npm run docs writes it').toBe(text);
+  });
+});
+
+test('no link leads nowhere', () => {
+  expect(pages.flatMap((page) => brokenLinks(page).map((target) => `${page.name}: ${target}`))).toEqual([]);
+});
+
+test('every npm script that a document names is there', () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
+  const named = pages.flatMap(({ name, text }) =>
+    [...text.matchAll(/npm run ([\w:-]+)/g)].map((match) => ({ name, script: match[1] as string })),
+  );
+  expect(named.length).toBeGreaterThan(0);
+  expect(named.filter(({ script }) => !(script in scripts))).toEqual([]);
+});
+
+test('every configuration that a document shows is accepted', async () => {
+  const shown = pages.flatMap(({ name, text }) =>
+    [...text.matchAll(/^```ini\n(\[global\][\s\S]*?)^```/gm)].map((match) => ({ name, text: match[1] as string })),
+  );
+  expect(shown.length).toBeGreaterThan(0);
+  for (const { name, text } of shown) expect(await problemsOf(text), `${name}:\n${text}`).toEqual([]);
+});
+
+test('a link that leads nowhere is found', () => {
+  const good =
+    '# One, two\n[a](reference/README.md) [b](#one-two) [c](https://example.net/x) `[d](e)`\n```\n[f](g)\n```\n';
+  const bad = '[h](#three) [i](no/such.md) [j](reference/README.md#no-such-heading)';
+  expect(brokenLinks({ name: 'docs/page.md', text: good })).toEqual([]);
+  expect(brokenLinks({ name: 'docs/page.md', text: good + bad })).toEqual([
+    '#three',
+    'no/such.md',
+    'reference/README.md#no-such-heading',
+  ]);
+});
+
+test('a configuration with a mistake is found', async () => {
+  expect(await problemsOf('[global]\nstack=ct1:NFCT,json1:JSN\n')).toEqual([
+    'shown:2:22: error: stack: unknown plugin "JSN"; did you mean "JSON"?',
+  ]);
+});

@@ -1,0 +1,290 @@
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { OutputFile } from '../../../src/system/output-file.ts';
+
+/** Bytes that still fit the disk: a real one is filled in test/kernel/output-file.test.ts. */
+let room = Number.POSITIVE_INFINITY;
+
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof import('node:fs')>();
+  const writeSync = (fd: number, bytes: Uint8Array, offset: number, length: number) => {
+    if (room <= 0) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    const written = fs.writeSync(fd, bytes, offset, Math.min(length, room));
+    room -= written;
+    return written;
+  };
+  return { ...fs, writeSync };
+});
+
+let folder = '';
+let path = '';
+const reports: string[] = [];
+const files: OutputFile[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'flowlogd-output-file-'));
+  path = join(folder, 'out');
+});
+afterEach(() => {
+  room = Number.POSITIVE_INFINITY;
+  for (const file of files.splice(0)) file.close();
+  rmSync(folder, { recursive: true, force: true });
+  reports.length = 0;
+  vi.useRealTimers();
+});
+
+function opened(at = path): OutputFile {
+  const file = new OutputFile(at, (message) => void reports.push(message.replaceAll(folder, '')));
+  files.push(file);
+  file.open();
+  return file;
+}
+
+function write(file: OutputFile, ...lines: readonly string[]): void {
+  for (const line of lines) {
+    const bytes = Buffer.from(`${line}\n`);
+    file.buffer.ensure(bytes.length);
+    file.buffer.bytes.set(bytes, file.buffer.length);
+    file.endLine(file.buffer.length + bytes.length);
+  }
+}
+
+const text = (at = path) => readFileSync(at, 'utf8');
+
+describe('writing', () => {
+  test('lines reach the file with the next flush, behind what is there', () => {
+    writeFileSync(path, 'before\n');
+    const file = opened();
+    write(file, 'one', 'two');
+    expect(text()).toBe('before\n');
+    file.flush();
+    expect(text()).toBe('before\none\ntwo\n');
+    expect(file.written).toBe(8);
+  });
+
+  test('a batch that grows large is written in parts', () => {
+    const file = opened();
+    const line = 'x'.repeat(1023);
+    for (let i = 0; i < 300; i++) write(file, line);
+    expect(statSync(path).size).toBe(256 << 10);
+    file.flush();
+    expect(text()).toBe(`${line}\n`.repeat(300));
+  });
+
+  test('a flush with nothing to write does nothing', () => {
+    const file = opened();
+    file.flush();
+    expect([file.written, file.dropped, reports]).toEqual([0, 0, []]);
+  });
+
+  test('closing writes what is left, and may be done again', () => {
+    const file = opened();
+    write(file, 'last');
+    file.close();
+    file.close();
+    expect(text()).toBe('last\n');
+  });
+});
+
+describe('opening', () => {
+  test('makes the directory if it alone is missing', () => {
+    opened(join(folder, 'new', 'out'));
+    expect(statSync(join(folder, 'new')).isDirectory()).toBe(true);
+  });
+
+  test('makes no more than one directory', () => {
+    expect(() => opened(join(folder, 'a', 'b', 'out'))).toThrow(/^cannot open .*\/a\/b\/out: ENOENT/);
+    expect(() => statSync(join(folder, 'a'))).toThrow('ENOENT');
+  });
+
+  test('fails with the path and the reason', () => {
+    expect(() => opened(folder)).toThrow(`cannot open ${folder}: EISDIR`);
+    writeFileSync(path, '');
+    expect(() => opened(join(path, 'below'))).toThrow(`cannot open ${path}/below: ENOTDIR`);
+    symlinkSync(join(folder, 'nowhere', 'file'), join(folder, 'link'));
+    expect(() => opened(join(folder, 'link'))).toThrow(`cannot open ${folder}/link: `);
+  });
+
+  test('again is harmless: two stacks share one file', () => {
+    const file = opened();
+    file.open();
+    write(file, 'one');
+    file.flush();
+    expect(text()).toBe('one\n');
+  });
+});
+
+describe('a full disk', () => {
+  test('/dev/full: lines are dropped and counted, and it is said once', () => {
+    const file = opened('/dev/full');
+    for (let batch = 0; batch < 3; batch++) {
+      write(file, 'one', 'two');
+      file.flush();
+    }
+    expect([file.written, file.dropped, file.buffer.length]).toEqual([0, 6, 0]);
+    expect(reports).toEqual([
+      'cannot write /dev/full: ENOSPC: no space left on device, write; lines are dropped and counted until it works again',
+    ]);
+  });
+
+  test('in the middle of a line: the line is completed before anything else is written', () => {
+    const file = opened();
+    room = 6;
+    write(file, 'one', 'two', 'three', 'four');
+    file.flush();
+    expect(text()).toBe('one\ntw');
+    expect(file.dropped).toBe(2);
+    write(file, 'five');
+    file.flush();
+    expect(text()).toBe('one\ntw');
+    expect(file.dropped).toBe(3);
+    room = Number.POSITIVE_INFINITY;
+    write(file, 'six');
+    file.flush();
+    expect(text()).toBe('one\ntwo\nsix\n');
+    expect(file.written).toBe(12);
+    expect(reports).toEqual([
+      expect.stringMatching(/^cannot write \/out: ENOSPC/),
+      '/out is written again; 3 lines were dropped so far',
+    ]);
+  });
+
+  test('between two lines: nothing is repeated', () => {
+    const file = opened();
+    room = 4;
+    write(file, 'one', 'two');
+    file.flush();
+    room = 100;
+    write(file, 'three');
+    file.flush();
+    expect(text()).toBe('one\nthree\n');
+    expect(file.dropped).toBe(1);
+  });
+
+  test('each new failure is said, after it worked in between', () => {
+    const file = opened();
+    for (let i = 0; i < 2; i++) {
+      room = 0;
+      write(file, 'lost');
+      file.flush();
+      room = 100;
+      write(file, 'kept');
+      file.flush();
+    }
+    expect(reports.map((line) => line.slice(0, 16))).toEqual([
+      'cannot write /ou',
+      '/out is written ',
+      'cannot write /ou',
+      '/out is written ',
+    ]);
+    expect(reports[3]).toContain('2 lines');
+  });
+
+  test('whatever the room, the file holds whole lines in order, and every line is written or counted', () => {
+    const lines = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'ö'), maxLength: 12 }), { maxLength: 8 });
+    const batches = fc.array(fc.record({ lines, room: fc.integer({ min: 0, max: 60 }) }), { maxLength: 12 });
+    let run = 0;
+    fc.assert(
+      fc.property(batches, (steps) => {
+        const at = join(folder, `run${run++}`);
+        const file = opened(at);
+        const all: string[] = [];
+        for (const step of steps) {
+          room = step.room;
+          write(file, ...step.lines.map((line, i) => `${all.length + i}${line}`));
+          all.push(...step.lines.map((line, i) => `${all.length + i}${line}`));
+          file.flush();
+        }
+        room = Number.POSITIVE_INFINITY;
+        file.close();
+        const kept = text(at).split('\n');
+        expect(kept.pop(), 'the file ends with a line feed').toBe('');
+        let from = 0;
+        for (const line of kept) {
+          const found = all.indexOf(line, from);
+          expect(found, `${line} is one of the lines, behind the one before`).toBeGreaterThanOrEqual(0);
+          from = found + 1;
+        }
+        expect(kept.length + file.dropped).toBe(all.length);
+        expect(file.written).toBe(statSync(at).size);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('logrotate', () => {
+  test('after a rename and SIGHUP, what is buffered goes to the old file and the rest to a new one', () => {
+    const file = opened();
+    write(file, 'one');
+    renameSync(path, `${path}.1`);
+    file.reopen();
+    write(file, 'two');
+    file.flush();
+    expect([text(`${path}.1`), text()]).toEqual(['one\n', 'two\n']);
+    expect(reports).toEqual([]);
+  });
+
+  test('a line torn by a full disk is not ended in the new file', () => {
+    const file = opened();
+    room = 2;
+    write(file, 'torn', 'lost');
+    file.flush();
+    renameSync(path, `${path}.1`);
+    file.reopen();
+    room = 100;
+    write(file, 'new');
+    file.flush();
+    expect([text(`${path}.1`), text()]).toEqual(['to', 'new\n']);
+    expect(file.dropped).toBe(2);
+  });
+
+  test('a line torn by a full disk is ended when the file is the same', () => {
+    const file = opened();
+    room = 2;
+    write(file, 'torn', 'lost');
+    file.flush();
+    file.reopen();
+    room = 100;
+    write(file, 'new');
+    file.flush();
+    expect(text()).toBe('torn\nnew\n');
+    expect(file.dropped).toBe(1);
+  });
+
+  test('a file that cannot be opened again is tried once a second, its lines counted meanwhile', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    vi.advanceTimersByTime(10_000);
+    const file = opened();
+    rmSync(path);
+    mkdirSync(path);
+    file.reopen();
+    for (let i = 0; i < 3; i++) {
+      write(file, 'lost');
+      file.flush();
+    }
+    expect(file.dropped).toBe(3);
+    expect(reports).toEqual([expect.stringMatching(/^cannot open \/out: EISDIR/)]);
+    rmSync(path, { recursive: true });
+    write(file, 'too soon');
+    file.flush();
+    expect(file.dropped).toBe(4);
+    vi.advanceTimersByTime(1000);
+    write(file, 'again');
+    file.flush();
+    expect(text()).toBe('again\n');
+    expect(reports[1]).toBe('/out is written again; 4 lines were dropped so far');
+  });
+});
