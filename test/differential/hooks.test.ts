@@ -91,7 +91,7 @@ describe('hooks', () => {
       'arp-bridge',
       chain('bridge', 'prerouting', `${log('prefix "arp"')} drop`, -300),
       frames,
-      frames.length,
+      'some', // the other end may ask for an address, too
       'fb1',
     );
     await lab.scene('arp-family', chain('arp', 'input', `${log('prefix "arp"')} drop`, 0), frames, 'some');
@@ -108,7 +108,8 @@ describe('hooks', () => {
   test('packets of a tun device and of loopback', async () => {
     lab.rules(
       chain('inet', 'prerouting', `iifname { lo, tun0 } ${log('prefix "no mac"')} drop`) +
-        chain('inet', 'output', log('prefix "out"'), 0),
+        // Nothing that the system sends of its own accord, such as a router solicitation: it may come between two scenes.
+        chain('inet', 'output', `udp dport 4444 ${log('prefix "out"')}`, 0),
     );
     lab.inject(
       Object.values(SEGMENTS).map((each) => ipv4({ src: '10.79.0.2', dst: '10.79.0.1' }, each)),
@@ -117,7 +118,7 @@ describe('hooks', () => {
     );
     lab.sh("bash -c 'echo one >/dev/udp/127.0.0.1/4444; echo two >/dev/udp/::1/4444'");
     await lab.settle();
-    lab.compare('no-mac', { atLeast: 15 });
+    lab.compare('no-mac', { atLeast: 12 });
   });
   test('who sent it: user and group of the socket', async () => {
     lab.rules(

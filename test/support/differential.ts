@@ -1,6 +1,6 @@
 // The real ulogd 2.0.8 and flowlogd side by side on the same kernel events, their files compared byte for byte.
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Lab, until } from '../../scripts/lab.js';
@@ -262,7 +262,7 @@ export class DifferentialLab {
   ): string[] {
     return this.#setup.outputs.map((output) => {
       const [ref, our] = SIDES.map((side) => {
-        const fresh = this.#fresh(side, output);
+        const fresh = this.#scene(side, output);
         this.#keepSample(scene, `${side}.${output}`, fresh);
         const kept = fresh.split(/(?<=\n)/).filter((line) => !line.includes('MARKER') && !without?.test(line));
         const masked = kept.map((line) => mask(line, side, kernelTimes));
@@ -285,11 +285,13 @@ export class DifferentialLab {
     });
   }
 
-  /** Leaves out of the next comparison what was written so far. */
+  /** Leaves out of the next comparison what this one was about. */
   forget(): void {
     for (const side of SIDES) {
-      for (const output of this.#setup.outputs)
-        this.#read[`${side}.${output}`] = statSync(this.#output(side, output)).size;
+      for (const output of this.#setup.outputs) {
+        const file = `${side}.${output}`;
+        this.#read[file] = (this.#read[file] ?? 0) + Buffer.byteLength(this.#scene(side, output), 'latin1');
+      }
     }
     this.#sent = [];
   }
@@ -299,6 +301,12 @@ export class DifferentialLab {
   }
 
   /** Latin-1, so that one character is one byte whatever the daemon wrote. */
+  /** What was written up to the marker: what the system logs of its own accord behind it reaches the two sides at different times. */
+  #scene(side: Side, output: string): string {
+    const fresh = this.#fresh(side, output);
+    return /^[\s\S]*?^.*MARKER.*\n/m.exec(fresh)?.[0] ?? fresh;
+  }
+
   #fresh(side: Side, output: string): string {
     return readFileSync(this.#output(side, output)).toString('latin1', this.#read[`${side}.${output}`] ?? 0);
   }
