@@ -54,9 +54,10 @@ export default defineOutput({
 
     function run(record: Record): boolean {
       const { buffer } = file;
-      buffer.ensure(head.room + fields.room(record));
+      const layout = fields.layoutOf(record);
+      buffer.ensure(head.room + layout.room(record));
       const at = head.write(buffer.bytes, buffer.view, buffer.length, record);
-      const end = fields.write(buffer.bytes, buffer.view, at, record);
+      const end = layout.write(buffer.bytes, buffer.view, at, record, compat);
       buffer.bytes[end] = 0x7d; // }
       buffer.bytes[end + 1] = 0x0a;
       file.endLine(end + 2);
@@ -151,54 +152,28 @@ interface Field {
 /** The fields that are there in events of one kind, such as UDP packets that leave by an interface. */
 class Layout {
   /** Record.validWords of such events. */
-  readonly valid: Uint32Array;
-  readonly names: readonly Literal[];
-  readonly slots: Int32Array;
-  readonly forms: Uint8Array;
+  readonly #valid: Uint32Array;
+  readonly #names: readonly Literal[];
+  readonly #slots: Int32Array;
+  readonly #forms: Uint8Array;
+  readonly #texts: Int32Array;
+  readonly #fixedRoom: number;
 
   constructor(record: Record, fields: readonly Field[]) {
     const there = fields.filter(({ slot }) => record.valid[slot] === 1);
-    this.valid = record.validWords.slice();
-    this.names = there.map(({ name }) => name);
-    this.slots = Int32Array.from(there, ({ slot }) => slot);
-    this.forms = Uint8Array.from(there, ({ form }) => form);
+    const texts = there.filter(({ form }) => form === TEXT || form === PLAIN_TEXT);
+    this.#valid = record.validWords.slice();
+    this.#names = there.map(({ name }) => name);
+    this.#slots = Int32Array.from(there, ({ slot }) => slot);
+    this.#forms = Uint8Array.from(there, ({ form }) => form);
+    this.#texts = Int32Array.from(texts, ({ slot }) => slot);
+    this.#fixedRoom = there.reduce((sum, { name }) => sum + name.length + VALUE_ROOM, 2);
   }
 
   fits({ validWords }: Record): boolean {
-    const { valid } = this;
+    const valid = this.#valid;
     for (let i = 0; i < valid.length; i++) if (valid[i] !== validWords[i]) return false;
     return true;
-  }
-}
-
-/** Layouts that are remembered: more kinds of events than follow each other closely. */
-const LAYOUTS = 32;
-
-/**
- * The keys, in the order of the stack, each only when it is valid. Most of the keys of a stack are not there in any one
- * event, and few sets of them occur: finding the set costs less than asking for every key.
- */
-class Fields {
-  readonly #fields: readonly Field[];
-  readonly #texts: Int32Array;
-  readonly #fixedRoom: number;
-  readonly #strict: boolean;
-  /** In the order in which they were first met. */
-  readonly #layouts: Layout[] = [];
-  #replaced = 0;
-
-  constructor(upstream: readonly UpstreamKey[], actionLabel: boolean, compat: boolean) {
-    this.#fields = upstream.flatMap((key) => {
-      const form = actionLabel && key.name === 'raw.label' ? ACTION : formOf(key, compat);
-      if (form === undefined) return [];
-      return [{ slot: key.slot, form, name: new Literal(`, ${JSON.stringify(nameOf(key, form))}: `) }];
-    });
-    this.#texts = Int32Array.from(
-      this.#fields.filter(({ form }) => form === TEXT || form === PLAIN_TEXT),
-      ({ slot }) => slot,
-    );
-    this.#fixedRoom = this.#fields.reduce((sum, { name }) => sum + name.length + VALUE_ROOM, 2);
-    this.#strict = compat;
   }
 
   /** Most bytes that the record can take. */
@@ -209,8 +184,10 @@ class Fields {
     return room;
   }
 
-  write(bytes: Uint8Array, view: DataView, at: number, record: Record): number {
-    const { names, slots, forms } = this.#layoutOf(record);
+  write(bytes: Uint8Array, view: DataView, at: number, record: Record, strict: boolean): number {
+    const names = this.#names;
+    const slots = this.#slots;
+    const forms = this.#forms;
     const { value, extra } = record;
     let to = at;
     for (let i = 0; i < slots.length; i++) {
@@ -233,7 +210,7 @@ class Fields {
           bytes[to++] = QUOTE;
           break;
         case TEXT:
-          to = writeJsonString(bytes, to, record.bytes, value[slot]!, extra[slot]!, this.#strict);
+          to = writeJsonString(bytes, to, record.bytes, value[slot]!, extra[slot]!, strict);
           // jansson refuses a string that is not UTF-8, and ulogd2 then leaves the key out.
           if (to < 0) to = start;
           break;
@@ -243,15 +220,34 @@ class Fields {
     }
     return to;
   }
+}
 
-  #layoutOf(record: Record): Layout {
-    const layouts = this.#layouts;
-    for (let i = 0; i < layouts.length; i++) if (layouts[i]!.fits(record)) return layouts[i]!;
-    return this.#remember(new Layout(record, this.#fields));
+/** Layouts that are remembered: more kinds of events than follow each other closely. */
+const LAYOUTS = 32;
+
+/**
+ * The keys, in the order of the stack, each only when it is valid. Most of the keys of a stack are not there in any one
+ * event, and few sets of them occur: finding the set costs less than asking for every key.
+ */
+class Fields {
+  readonly #fields: readonly Field[];
+  /** In the order in which they were first met. */
+  readonly #layouts: Layout[] = [];
+  #replaced = 0;
+
+  constructor(upstream: readonly UpstreamKey[], actionLabel: boolean, compat: boolean) {
+    this.#fields = upstream.flatMap((key) => {
+      const form = actionLabel && key.name === 'raw.label' ? ACTION : formOf(key, compat);
+      if (form === undefined) return [];
+      return [{ slot: key.slot, form, name: new Literal(`, ${JSON.stringify(nameOf(key, form))}: `) }];
+    });
   }
 
-  #remember(layout: Layout): Layout {
-    this.#layouts[this.#replaced++ % LAYOUTS] = layout;
+  layoutOf(record: Record): Layout {
+    const layouts = this.#layouts;
+    for (let i = 0; i < layouts.length; i++) if (layouts[i]!.fits(record)) return layouts[i]!;
+    const layout = new Layout(record, this.#fields);
+    layouts[this.#replaced++ % LAYOUTS] = layout;
     return layout;
   }
 }

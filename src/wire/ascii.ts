@@ -10,10 +10,10 @@ const HEX_PAIRS = Uint16Array.from({ length: 256 }, (_, byte) => HEX[byte >> 4]!
 const encoder = new TextEncoder();
 
 /** Bytes that a Literal may write behind its own end: buffers keep that much room to spare. */
-export const SLACK = 40;
+export const SLACK = 32;
 
 /** Bytes of a literal that are written without looking at its length: longer ones are few. */
-const BLOCK = 32;
+const BLOCK = 24;
 /** The text of all literals in 64-bit words, a block each: one constant for the compiler, wherever a literal is written. */
 const POOL = new Float64Array(1 << 16);
 const pooled = new Map<string, number>();
@@ -37,7 +37,6 @@ export class Literal {
     view.setFloat64(at, POOL[word]!, true);
     view.setFloat64(at + 8, POOL[word + 1]!, true);
     view.setFloat64(at + 16, POOL[word + 2]!, true);
-    view.setFloat64(at + 24, POOL[word + 3]!, true);
     if (this.length > BLOCK) this.#writeRest(view, at);
     return at + this.length;
   }

@@ -300,13 +300,13 @@ export class DifferentialLab {
     return join(this.lab.directory, `${side}.${output}`);
   }
 
-  /** Latin-1, so that one character is one byte whatever the daemon wrote. */
   /** What was written up to the marker: what the system logs of its own accord behind it reaches the two sides at different times. */
   #scene(side: Side, output: string): string {
     const fresh = this.#fresh(side, output);
     return /^[\s\S]*?^.*MARKER.*\n/m.exec(fresh)?.[0] ?? fresh;
   }
 
+  /** Latin-1, so that one character is one byte whatever the daemon wrote. */
   #fresh(side: Side, output: string): string {
     return readFileSync(this.#output(side, output)).toString('latin1', this.#read[`${side}.${output}`] ?? 0);
   }
