@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// Three tiers: unit needs neither root nor build; the others need root, the built daemon and Debian packages.
+// Four tiers: unit needs neither root nor build; the others need root, the built daemon and Debian packages.
 const rooted = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false } as const;
 
 export default defineConfig({
@@ -8,6 +8,7 @@ export default defineConfig({
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/*.test.ts', 'test/golden/*.test.ts'] } },
       { test: { name: 'kernel', include: ['test/kernel/**/*.test.ts'], ...rooted } },
+      { test: { name: 'faults', include: ['test/faults/**/*.test.ts'], ...rooted } },
       { test: { name: 'differential', include: ['test/differential/**/*.test.ts'], ...rooted } },
     ],
   },

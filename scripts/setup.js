@@ -14,6 +14,8 @@ export const PACKAGES = {
   compiler: ['gcc', 'g++', 'make', 'python3'],
   lab: ['iptables', 'iproute2', 'conntrack', 'iputils-ping', 'procps'],
   ulogd: ['ulogd2', 'ulogd2-json', 'nftables'],
+  // What reads what plugins write, and writes what they read.
+  peers: ['nfacct', 'rsyslog', 'tcpdump', 'tshark', 'libxml2-utils'],
 };
 
 // A command that shows a package to be there, also where it came by other ways than Debian's.
@@ -24,6 +26,8 @@ const COMMANDS = {
   procps: 'sysctl',
   nftables: 'nft',
   ulogd2: 'ulogd',
+  rsyslog: 'rsyslogd',
+  'libxml2-utils': 'xmllint',
 };
 
 /** Whether this process may make namespaces and open netlink sockets in them. */

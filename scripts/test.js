@@ -1,4 +1,4 @@
-// All tests, with all that they need: npm test [-- [unit|kernel|differential …] [--require-all] [any vitest argument]].
+// All tests, with all that they need: npm test [-- [unit|kernel|faults|differential …] [--require-all] [any vitest argument]].
 // What cannot run on this machine is named and counted; with --require-all or CI=true it is a failure.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,8 +9,9 @@ import { ensureBuilt, ensureModules, ensurePackages, isRoot, missingPackages, PA
 /** The tiers, as vitest.config.ts has them, and the Debian packages each needs. Those that need any also need root and a build. */
 const TIERS = {
   unit: [],
-  kernel: [...PACKAGES.lab, 'nftables'],
-  differential: [...PACKAGES.lab, ...PACKAGES.ulogd],
+  kernel: [...PACKAGES.lab, ...PACKAGES.peers, 'nftables'],
+  faults: [...PACKAGES.lab, 'nftables'],
+  differential: [...PACKAGES.lab, ...PACKAGES.ulogd, 'nfacct'],
 };
 
 /** @typedef {keyof typeof TIERS} Tier @typedef {{ passed: number, failed: number, skipped: string[] }} Counts */

@@ -19,6 +19,8 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./cli/check.ts')).check(parsed.file);
       case 'info':
         return (await import('./cli/info.ts')).info(parsed.plugin);
+      case 'spool':
+        return (await import('./cli/spool.ts')).spool(parsed);
       case 'run':
         return (await import('./cli/run.ts')).run(parsed);
     }

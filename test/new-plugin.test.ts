@@ -56,7 +56,9 @@ describe('a new plugin', () => {
         else if (language === 'text') expect(readFileSync(join(copy, file as string), 'utf8')).toBe(text);
         else writeFileSync(join(copy, file as string), text);
       }
-      succeed('npx biome check src/filter test/unit/filter/rule.test.ts && npx tsc -p tsconfig.build.json --noEmit');
+      succeed(
+        'npx biome check src/filter/rule.ts src/filter/index.ts test/unit/filter/rule.test.ts && npx tsc -p tsconfig.build.json --noEmit',
+      );
     },
     PATIENCE,
   );
@@ -65,8 +67,11 @@ describe('a new plugin', () => {
     'begins as a filter or an output that compiles, keeps the contract and handles packets',
     () => {
       succeed('npm run new-plugin filter EXAMPLE && npm run new-plugin output ZEBRA');
-      succeed('npx biome check src/filter src/output && npx tsc -p tsconfig.build.json --noEmit');
-      succeed('npx vitest run --project unit test/contract.test.ts test/imports.test.ts');
+      succeed(
+        'npx biome check src/filter/example.ts src/filter/index.ts src/output/zebra.ts src/output/index.ts && npx tsc -p tsconfig.build.json --noEmit',
+      );
+      succeed("npx vitest run --project unit test/contract.test.ts -t '^(EXAMPLE|ZEBRA) '");
+      succeed('npx vitest run --project unit test/imports.test.ts');
       succeed("UPDATE_GOLDEN=1 npx vitest run --project unit test/golden -t '^(example|zebra) '");
       for (const file of ['example', 'zebra']) {
         const written = readFileSync(join(copy, `test/golden/${file}/expected.events`), 'utf8');

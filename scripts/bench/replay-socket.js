@@ -1,21 +1,31 @@
+/** Messages of rtnetlink (linux/rtnetlink.h). */
+const RTM_GETLINK = 18;
+const DUMP = 0x300;
+
 /**
- * A netlink socket without a kernel: it acknowledges requests, answers a dump of links with one device, and hands the
- * recorded datagrams over whenever `turn` is called.
+ * A netlink socket without a kernel: it acknowledges requests, answers a dump of links with recorded ones and any other
+ * with nothing, and hands datagrams over whenever `turn` or `play` is called. Nothing here is allocated for a datagram.
  * @implements {Pick<import('../../dist/system/native.js').NativeSocket, 'receive'>}
  */
 export class ReplaySocket {
   portId = 1;
   receiveBuffer = 8 << 20;
-  /** @type {Uint8Array[]} */ #answers = [];
+  /** Datagrams that end a request. @type {Uint8Array[]} */ #answers = [];
+  /** Recorded RTM_NEWLINK messages. @type {readonly Uint8Array[]} */ #links;
   /** @type {(status: number) => void} */ #callback = () => {};
   /** @type {Uint8Array | undefined} */ #memory;
   #offset = 0;
   #slotSize = 0;
   #slots = 0;
   /** @type {Uint32Array} */ #lengths = new Uint32Array(0);
-  /** @type {readonly Uint8Array[]} */ #recording = [];
+  /** @type {(index: number) => Uint8Array} */ #datagram = () => new Uint8Array(0);
   #next = 0;
   #left = 0;
+
+  /** @param {readonly Uint8Array[]} links */
+  constructor(links = []) {
+    this.#links = links;
+  }
 
   join() {}
   leave() {}
@@ -52,11 +62,12 @@ export class ReplaySocket {
     this.#lengths = lengths;
   }
 
-  /** Every request is consented to; a dump (NLM_F_DUMP) ends at once. @param {Uint8Array} request */
+  /** Every request is consented to; a dump ends at once, behind the links if it is they that were asked for. @param {Uint8Array} request */
   send(request) {
     const view = new DataView(request.buffer, request.byteOffset, request.byteLength);
     for (let at = 0; at < request.length; at += (view.getUint32(at, true) + 3) & ~3) {
-      const dump = (view.getUint16(at + 6, true) & 0x300) === 0x300;
+      const dump = (view.getUint16(at + 6, true) & DUMP) === DUMP;
+      if (dump && view.getUint16(at + 4, true) === RTM_GETLINK) this.#answers.push(...this.#links);
       const answer = new DataView(new ArrayBuffer(36));
       answer.setUint32(0, dump ? 20 : 36, true);
       answer.setUint16(4, dump ? 3 : 2, true); // NLMSG_DONE, NLMSG_ERROR
@@ -64,8 +75,13 @@ export class ReplaySocket {
       answer.setUint32(8, view.getUint32(at + 8, true), true);
       answer.setUint32(12, this.portId, true);
       this.#answers.push(new Uint8Array(answer.buffer, 0, dump ? 20 : 36));
-      if (dump) setImmediate(() => this.#callback(0));
+      if (dump) setImmediate(() => this.#answer());
     }
+  }
+
+  #answer() {
+    // As often as there are answers, and no more: whoever asked may be gone, and nobody reads them.
+    for (let left = this.#answers.length; left > 0; left--) this.#callback(0);
   }
 
   receive() {
@@ -77,7 +93,7 @@ export class ReplaySocket {
     }
     const count = Math.min(this.#slots, this.#left);
     for (let i = 0; i < count; i++) {
-      const datagram = /** @type {Uint8Array} */ (this.#recording[this.#next++ % this.#recording.length]);
+      const datagram = this.#datagram(this.#next++);
       this.#memory?.set(datagram, this.#offset + i * this.#slotSize);
       this.#lengths[i] = datagram.length;
     }
@@ -87,7 +103,13 @@ export class ReplaySocket {
 
   /** Hands over `count` datagrams of the recording, over and over. @param {readonly Uint8Array[]} recording @param {number} count */
   turn(recording, count) {
-    this.#recording = recording;
+    this.play((index) => /** @type {Uint8Array} */ (recording[index % recording.length]), count);
+  }
+
+  /** Hands over `count` datagrams that `datagram` makes; one that it has given may change with the next. @param {(index: number) => Uint8Array} datagram @param {number} count */
+  play(datagram, count) {
+    this.#datagram = datagram;
+    this.#next = 0;
     this.#left = count;
     while (this.#left > 0) this.#callback(0);
   }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { loadPlugin } from '../../dist/cli/registry.js';
 import { linkSource } from '../../dist/pipeline/link.js';
 import { Memory } from '../../dist/pipeline/memory.js';
@@ -22,7 +23,9 @@ export function recording(file, names) {
 }
 
 const flows = { file: 'conntrack', names: ['udp with a mark: new 14', 'udp with a mark: destroy 16'] };
-const packets = { file: 'nflog', names: ['sent by a user', 'marked by a rule'] };
+const packets = { file: 'nflog', names: ['marked by a rule', 'over IPv6'] };
+/** The device of the recorded packets. */
+const DEVICE = 2;
 const to = { file: '/dev/null' };
 const events = { ct1: { hash_enable: false }, json1: to, emu1: to };
 const PACKETS = 'log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR';
@@ -35,6 +38,13 @@ export const STACKS = {
   'packets to JSON': { line: `${PACKETS},mac2str1:HWHDR,json1:JSON`, options: events, ...packets },
   'packets to LOGEMU': { line: `${PACKETS},print1:PRINTPKT,emu1:LOGEMU`, options: events, ...packets },
 };
+
+/** A recorded device, under the number that the recorded packets know. */
+function links() {
+  const found = recording('rtnetlink', ['a new device']);
+  for (const link of found) new DataView(link.buffer).setInt32(20, DEVICE, true); // ifi_index in struct ifinfomsg
+  return found;
+}
 
 /** @type {import('../../dist/pipeline/plugin.js').Log} */
 const silent = {
@@ -50,7 +60,7 @@ export async function startStack(line, options) {
   /** @type {ReplaySocket[]} */
   const sockets = [];
   replaceNativeSockets(() => {
-    const socket = new ReplaySocket();
+    const socket = new ReplaySocket(links());
     sockets.push(socket);
     return /** @type {import('../../dist/system/native.js').NativeSocket} */ (/** @type {unknown} */ (socket));
   });
@@ -68,7 +78,7 @@ export async function startStack(line, options) {
   const [plan] = planStacks([steps], 'bench', [], problems);
   if (!plan || problems.some(({ severity }) => severity === 'error')) throw new Error(JSON.stringify(problems));
   const source = linkSource(plan, {
-    memory: new Memory(),
+    memory: new Memory(8 << 20),
     log: silent,
     clock: new Clock(),
     compat: false,
@@ -77,6 +87,7 @@ export async function startStack(line, options) {
   for (const stage of source.stages.toReversed()) await stage.service.start?.();
   const before = sockets.length;
   await source.service.start?.();
+  await setImmediate(); // the dump that NFCT begins with has ended
   const socket = /** @type {ReplaySocket} */ (sockets[before]);
   return { source, socket };
 }

@@ -5,6 +5,8 @@ export const USAGE = `flowlogd: Netfilter event logger
 Usage: flowlogd [OPTIONS]             run the daemon
        flowlogd check FILE            read a configuration and report every error in it
        flowlogd info [PLUGIN]         list the plugins, or one plugin's options and keys
+       flowlogd spool ls | verify | replay | drop DIR
+                                     list a spool's segments, check them, print what waits, or remove it
 
 Options:
   -c, --configfile FILE   configuration (default /etc/ulogd.conf)
@@ -28,8 +30,17 @@ export interface RunArguments {
   readonly logLevel?: number;
 }
 
+const SPOOL_ACTIONS = ['ls', 'verify', 'replay', 'drop'] as const;
+
+export interface SpoolArguments {
+  readonly command: 'spool';
+  readonly action: (typeof SPOOL_ACTIONS)[number];
+  readonly directory: string;
+}
+
 export type Arguments =
   | RunArguments
+  | SpoolArguments
   | { readonly command: 'help' | 'version' }
   | { readonly command: 'check'; readonly file: string }
   | { readonly command: 'info'; readonly plugin?: string };
@@ -64,7 +75,16 @@ function readCommand(command: string, rest: readonly string[]): Arguments {
   if (command === 'check') throw new UsageError('check takes one FILE');
   if (command === 'info' && rest.length <= 1) return operand === undefined ? { command } : { command, plugin: operand };
   if (command === 'info') throw new UsageError('info takes one PLUGIN at most');
+  if (command === 'spool') return readSpool(rest);
   throw new UsageError(`unknown command "${command}"`);
+}
+
+function readSpool([word, directory, ...more]: readonly string[]): SpoolArguments {
+  const action = SPOOL_ACTIONS.find((one) => one === word);
+  if (action === undefined || directory === undefined || more.length > 0) {
+    throw new UsageError(`spool takes one of ${SPOOL_ACTIONS.join(', ')}, and one DIR`);
+  }
+  return { command: 'spool', action, directory };
 }
 
 function parse(args: readonly string[]) {

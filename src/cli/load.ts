@@ -1,4 +1,4 @@
-import { type Config, loadConfig } from '../config/config.ts';
+import { type Config, loadConfig, parseConfig } from '../config/config.ts';
 import { type OptionSpecs, type OptionValues, resolveOptions } from '../config/option.ts';
 import { type Problem, sortProblems } from '../config/problem.ts';
 import { type Plan, planStacks, type Step } from '../pipeline/plan.ts';
@@ -12,9 +12,12 @@ export interface Loaded {
   readonly problems: readonly Problem[];
 }
 
-/** Reads a configuration and plans its stacks, without opening anything. Throws ConfigError if the file cannot be read. */
-export async function load(file: string): Promise<Loaded> {
-  const config = loadConfig(file, pluginNames);
+/**
+ * Reads a configuration and plans its stacks, without opening anything. Throws ConfigError if the file cannot be read; with
+ * `text`, what stood in it when it was read before, it is not.
+ */
+export async function load(file: string, text?: string): Promise<Loaded> {
+  const config = text === undefined ? loadConfig(file, pluginNames) : parseConfig(text, file, pluginNames);
   const problems: Problem[] = [...config.problems];
   const compat = config.global.compat !== '';
   const options = new Map<string, OptionValues<OptionSpecs>>();
@@ -36,7 +39,14 @@ export async function load(file: string): Promise<Loaded> {
     }
     if (stack.complete && steps.length > 0) stacks.push(steps);
   }
-  const plans = planStacks(stacks, file, await loadCatalog(), problems);
+  const found: Problem[] = [];
+  let plans = planStacks(stacks, file, [], found);
+  if (found.length > 0) {
+    // To say which plugin would give a missing key takes all of them, which a configuration without fault need not wait for.
+    found.length = 0;
+    plans = planStacks(stacks, file, await loadCatalog(), found);
+  }
+  problems.push(...found);
   return { config, plans, problems: sortProblems(problems) };
 }
 

@@ -2,9 +2,9 @@ import { GLOBAL_OPTIONS } from '../config/global.ts';
 import type { IntOption, OptionSpec, OptionSpecs } from '../config/option.ts';
 import type { KeySpec, KeyType } from '../pipeline/key.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
+import { linkTo, page, table } from './markdown.ts';
+import { ulogdPage } from './reference-ulogd.ts';
 import { loadCatalog } from './registry.ts';
-
-const GENERATED = '<!-- Written by `npm run docs` from the declarations in src: edit those. -->';
 
 const ALL_BITS = 0xffffffff;
 
@@ -31,12 +31,10 @@ export async function referencePages(): Promise<Map<string, string>> {
     'keys.md',
     page('Keys', 'Every key, the plugins that write it and those that ask for it.', keyIndex(catalog)),
   );
+  pages.set('ulogd.md', ulogdPage(catalog));
   for (const plugin of catalog) pages.set(`${plugin.name.toLowerCase()}.md`, pluginPage(plugin, catalog));
   return pages;
 }
-
-const page = (title: string, ...parts: readonly string[]): string =>
-  [`# ${title}`, GENERATED, ...parts.filter(Boolean)].join('\n\n').concat('\n');
 
 function index(catalog: readonly Plugin[]): string {
   const list = (role: Plugin['role']) =>
@@ -47,7 +45,7 @@ function index(catalog: readonly Plugin[]): string {
   return page(
     'Reference',
     'Every plugin, option and key. `flowlogd info PLUGIN` prints the same.',
-    '[Options of the daemon](global.md) · [all keys](keys.md)',
+    '[Options of the daemon](global.md) · [all keys](keys.md) · [plugins and options of ulogd2](ulogd.md)',
     `## Inputs\n\n${list('input')}`,
     `## Filters\n\n${list('filter')}`,
     `## Outputs\n\n${list('output')}`,
@@ -157,8 +155,6 @@ function keyIndex(catalog: readonly Plugin[]): string {
   return `${table(['key', 'type', 'written by', 'read by'], rows)}\n\n${note}`;
 }
 
-const linkTo = (name: string): string => `[${name}](${name.toLowerCase()}.md)`;
-
 const writersOf = (key: string, catalog: readonly Plugin[]): string[] =>
   catalog.filter((plugin) => plugin.role !== 'output' && key in plugin.writes).map(({ name }) => name);
 
@@ -166,14 +162,3 @@ const readersOf = (key: string, catalog: readonly Plugin[]): string[] =>
   catalog
     .filter((plugin) => plugin.role !== 'input' && plugin.reads !== 'every' && key in plugin.reads)
     .map(({ name }) => name);
-
-/** A table without the columns in which no row has anything. */
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const used = heads.map((_, column) => rows.some((row) => row[column] !== ''));
-  const line = (cells: readonly string[]) =>
-    `| ${cells
-      .filter((_, column) => used[column])
-      .map((text) => text.replaceAll('|', '\\|'))
-      .join(' | ')} |`;
-  return [line(heads), line(heads.map(() => '---')), ...rows.map(line)].join('\n');
-}

@@ -1,20 +1,23 @@
+import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Config } from '../config/config.ts';
 import { ConfigError, formatProblem } from '../config/problem.ts';
-import { type Environment, linkSource } from '../pipeline/link.ts';
-import { Memory } from '../pipeline/memory.ts';
-import { Runner } from '../pipeline/runner.ts';
-import { Clock } from '../system/clock.ts';
+import type { Plan } from '../pipeline/plan.ts';
 import { type DaemonLog, openLog } from '../system/log.ts';
 import { lockPidFile, type PidFile } from '../system/pid-file.ts';
 import { notifyServiceManager } from '../system/service-manager.ts';
-import { become, lookUpUser } from '../system/user.ts';
+import { lookUpUser } from '../system/user.ts';
 import type { RunArguments } from './arguments.ts';
 import { reportReady, runInBackground } from './background.ts';
+import { type Crew, SoloCrew } from './crew.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
-import { summary } from './summary.ts';
+import { placePlans } from './placement.ts';
+import { WorkerCrew } from './worker-crew.ts';
 
 /** Runs the daemon until it is told to end; returns its exit code. */
 export async function run(args: RunArguments): Promise<number> {
+  // The name that ps, top and pgrep show. process.title would overwrite the command line, at which tools look, too.
+  writeFileSync('/proc/self/comm', 'flowlogd');
   if (args.daemon) return runInBackground(args);
   // Whoever read our stderr may go: what is said there then is lost, and no reason to end.
   process.stderr.on('error', () => {});
@@ -57,38 +60,38 @@ async function loadOrReport(configFile: string): Promise<Loaded | undefined> {
 
 async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | undefined): Promise<number> {
   const identity = user === undefined ? undefined : lookUpUser(user);
-  const environment: Environment = {
-    memory: new Memory(),
-    log,
-    clock: new Clock(),
-    compat: config.global.compat !== '',
-    shared: new Map(),
-  };
-  const runner = new Runner(
-    plans.map((plan) => linkSource(plan, environment)),
-    log,
-  );
-  const ended = untilSignal(runner, log);
+  const crew = assemble(config, plans, log);
+  const ended = untilSignal(crew, log);
   try {
-    if ((await runner.start()) === 0) throw new Error('not a single stack could be started');
-    if (identity !== undefined) become(identity);
+    if ((await crew.start()) === 0) throw new Error('not a single stack could be started');
+    if (identity !== undefined) await crew.become(identity);
     log.notice(`flowlogd runs ${config.stacks.length} stacks of ${config.file}`);
     notifyServiceManager('READY=1');
     reportReady();
-    const signal = await ended;
+    const signal = await Promise.race([ended, crew.broken]);
     log.notice(`${signal}: reading what is left, then ending`);
     notifyServiceManager('STOPPING=1');
   } finally {
     // Also after a failure: an open socket would keep the process alive.
-    await runner.stop();
+    await crew.stop();
   }
-  for (const line of summary(runner.sources)) log.notice(line);
+  for (const line of await crew.summary()) log.notice(line);
   return 0;
 }
 
+/** Threads of their own for inputs that share nothing, as many as there may be; otherwise this one does it all. */
+function assemble(config: Config, plans: readonly Plan[], log: DaemonLog): Crew {
+  const { workers } = config.global;
+  const placement = placePlans(plans, workers);
+  if (placement.length > 1) return new WorkerCrew(config, plans, placement, log);
+  if (workers > 1)
+    log.notice(`workers=${workers}: the inputs share their outputs, or there is only one: no thread is started`);
+  return new SoloCrew(config, plans, log);
+}
+
 /** Obeys SIGHUP and SIGUSR2 as they come, and resolves with the name of the signal that ends the daemon. */
-function untilSignal(runner: Runner, log: DaemonLog): Promise<NodeJS.Signals> {
-  process.on('SIGHUP', () => {
+function untilSignal(crew: Crew, log: DaemonLog): Promise<NodeJS.Signals> {
+  process.on('SIGHUP', async () => {
     try {
       log.reopen();
     } catch (error) {
@@ -96,13 +99,13 @@ function untilSignal(runner: Runner, log: DaemonLog): Promise<NodeJS.Signals> {
       log.error(message); // to the file that is still open
       process.stderr.write(`flowlogd: ${message}\n`);
     }
-    runner.reopen();
+    await crew.reopen();
     log.notice('SIGHUP: files are opened again');
   });
-  process.on('SIGUSR1', () => {
-    for (const line of summary(runner.sources)) log.notice(line);
+  process.on('SIGUSR1', async () => {
+    for (const line of await crew.summary()) log.notice(line);
   });
-  process.on('SIGUSR2', () => runner.signal());
+  process.on('SIGUSR2', () => crew.signal());
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });

@@ -1,22 +1,38 @@
-import type { LinkedStage, Source } from '../pipeline/link.ts';
+import { imbalances, type OutputLedger, outputLedgers } from '../pipeline/ledger.ts';
+import type { Source } from '../pipeline/link.ts';
 
 /** The counters of every input and of what hangs on it, a line each. */
 export function summary(sources: readonly Source[]): string[] {
-  return sources.flatMap((source) => [
-    `${source.name}: ${source.counts.received} events received`,
-    ...source.stages.filter(({ role }) => role === 'output').map((output) => `  ${outputLine(source, output)}`),
-  ]);
+  return [
+    ...sources.flatMap((source) => [inputLine(source), ...outputLedgers(source).map((one) => `  ${outputLine(one)}`)]),
+    // Books that nobody checks are worth little.
+    ...imbalances(sources).map((fault) => `the ledger does not balance: ${fault}`),
+  ];
 }
 
-function outputLine({ stages, program, counts }: Source, output: LinkedStage): string {
-  const parts: string[] = [];
-  let written = counts.received;
-  for (let at: LinkedStage | undefined = output; at; at = at.parent === undefined ? undefined : stages[at.parent]) {
-    const stopped = program.stopped[at.step] as number;
-    const failed = program.failed[at.step] as number;
-    written -= stopped + failed;
-    if (stopped > 0) parts.unshift(`${stopped} stopped by ${at.name}`);
-    if (failed > 0) parts.unshift(`${failed} failed in ${at.name}`);
-  }
-  return [`${output.name}: ${written} written`, ...parts].join(', ');
+function inputLine({ name, counts, service }: Source): string {
+  const { received, malformed, lost, lostEstimated, overruns } = counts;
+  return [
+    `${name}: ${received} events received`,
+    ...above0(malformed, 'malformed'),
+    ...above0(lost, 'lost in the kernel'),
+    ...above0(lostEstimated, 'lost in the kernel by estimate'),
+    ...above0(overruns, 'overruns'),
+    ...Object.entries(service.counters?.() ?? {}).flatMap(([what, count]) => above0(count, what)),
+  ].join(', ');
 }
+
+function outputLine({ name, written, queued, spooled = 0, filtered, failed, dropped }: OutputLedger): string {
+  return [
+    `${name}: ${written} written`,
+    ...above0(queued, 'queued'),
+    ...above0(spooled, 'spooled'),
+    ...each(filtered, 'stopped by'),
+    ...each(failed, 'failed in'),
+    ...each(dropped, 'dropped:'),
+  ].join(', ');
+}
+
+const above0 = (count: number, what: string): string[] => (count > 0 ? [`${count} ${what}`] : []);
+const each = (counts: Readonly<Record<string, number>>, what: string): string[] =>
+  Object.entries(counts).flatMap(([name, count]) => above0(count, `${what} ${name}`));

@@ -27,6 +27,19 @@ export const GLOBAL_OPTIONS = {
     default: [],
     doc: 'The way of an event: `id:PLUGIN,id:PLUGIN,…` from an input to an output, without blanks.',
   },
+  gap_records: {
+    type: 'bool',
+    default: true,
+    doc: 'Have outputs write a record of their own where the kernel dropped events; never with `compat`.',
+  },
+  workers: {
+    type: 'int',
+    default: 1,
+    min: 1,
+    max: 64,
+    unit: 'threads',
+    doc: 'Most threads to spread the inputs over. Inputs that share an output stay together; the order of events of one input never changes.',
+  },
   compat: {
     type: 'choice',
     default: '',

@@ -1,5 +1,4 @@
 import { defineInput } from '../pipeline/plugin.ts';
-import { NETLINK_OPTION } from '../system/native.ts';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
 import {
   CONNTRACK_DESTROY,
@@ -19,13 +18,19 @@ import { FlowFilter, parseNetwork, parseProtocol } from './conntrack/flow-filter
 import { flowKeys } from './conntrack/flow-keys.ts';
 import { FlowWriter, Moment } from './conntrack/flow-record.ts';
 import { ADDRESS_BYTES, FlowTable } from './conntrack/flow-table.ts';
+import { ReliableMode } from './conntrack/reliable-mode.ts';
 import { isWhole } from './conntrack/whole-entry.ts';
+import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
+import { type Dispensable, OverloadLadder } from './overload-ladder.ts';
 
 /** Events read by one system call, and room for each: the longest the kernel makes is below 2 KiB. */
 const SLOTS = 64;
 const SLOT = (4 << 10) + 192;
 const EVERY_ATTRIBUTE = 0xffffffff;
+const FULL_INTERVAL_MS = 60_000;
+/** A dump that is due while another runs, or that the kernel broke off, is asked for again after this. */
+const RETRY_MS = 1000;
 // V8 folds constants of this module only.
 const DESTROY = CONNTRACK_DESTROY;
 const NEW = CONNTRACK_NEW;
@@ -87,7 +92,7 @@ export default defineInput({
     reliable: {
       type: 'bool',
       default: false,
-      doc: 'Have the kernel keep every event until it is read, even if it must drop packets meanwhile.',
+      doc: 'Have the kernel keep every event until it is read, unless its table is four fifths full.',
     },
     accept_src_filter: {
       type: 'list',
@@ -125,7 +130,9 @@ export default defineInput({
     const restored = new ConntrackEntry();
     const addresses = memory.reserve(ADDRESS_BYTES);
     const dump = new ConntrackDump(memory, namespace, new ConntrackEntry());
-    const malformed = new Malformed(`${id}:NFCT`, log);
+    const { ledger } = deliver;
+    const malformed = new Malformed(`${id}:NFCT`, log, ledger);
+    const losses = new Losses(`${id}:NFCT`, 'events', false, log, clock, deliver);
     const offset = memory.reserve(polls ? 0 : SLOTS * SLOT);
     const { view, bytes } = record;
     const start = new Moment();
@@ -135,11 +142,22 @@ export default defineInput({
     let fresh = true;
     /** Connections that ended while a dump ran: it may still show them. */
     const endedMeanwhile = new Set<number>();
+    /** Connections that a dump showed and no event had told of, by id: their index in the table. */
+    const appeared = new Map<number, number>();
+    /** Nothing was lost up to here: the earliest end of what a dump finds gone. */
+    const lossSince = new Moment();
+    const windowStart = new Moment();
     const debug = log.isDebug();
+    /** Connections that had found the table full when it was last said, and when that was. */
+    let refusedBefore = 0;
+    let lastFull = Number.NEGATIVE_INFINITY;
     let socket: NetlinkSocket | undefined;
+    let reliable: ReliableMode | undefined;
+    let ladder: OverloadLadder | undefined;
     let timer: NodeJS.Timeout | undefined;
 
     function onDatagram(from: number, to: number): void {
+      ledger.datagrams++;
       if (debug) log.debug(`${id}:NFCT: ${describeDatagram(view, from, to, NETLINK_NETFILTER)}`);
       if (fresh) readClock();
       for (let at = from; at < to; ) {
@@ -160,6 +178,7 @@ export default defineInput({
         if (entry.event !== DESTROY) {
           if (!start.known) setStart();
           table.put(view, entry, start);
+          if (appeared.size > 0 && entry.event === NEW) appeared.delete(entry.id);
           return;
         }
         forget();
@@ -187,7 +206,21 @@ export default defineInput({
 
     function endBatch(): void {
       fresh = true;
+      if (table.refused > refusedBefore) sayFull();
       deliver.batch();
+      losses.endBatch();
+    }
+
+    /** Once a minute at most, with what came since: a full table stays full for long. */
+    function sayFull(): void {
+      const time = performance.now();
+      if (time - lastFull < FULL_INTERVAL_MS) return;
+      lastFull = time;
+      const count = table.refused - refusedBefore;
+      refusedBefore = table.refused;
+      log.error(
+        `${id}:NFCT: the table is full at ${options.hash_max_entries} connections (hash_max_entries): ${count} more were not remembered, and will be reported without their begin`,
+      );
     }
 
     function readClock(): void {
@@ -199,6 +232,7 @@ export default defineInput({
     /** Takes the ended connection out of the table, and its begin from there unless the kernel knows it. */
     function forget(): void {
       if (dump.running) endedMeanwhile.add(entry.id);
+      if (appeared.size > 0) appeared.delete(entry.id);
       const index = table.find(view, entry);
       if (index < 0) {
         // ulogd 2.0.8 knows the begin from its table alone.
@@ -210,10 +244,12 @@ export default defineInput({
     }
 
     /** Dumps the table into ours; then, if asked, reports what has vanished from it as ended. */
-    function synchronize(reportVanished: boolean): void {
+    function synchronize(reportVanished: boolean, repairing = false): void {
       if (dump.running) return;
+      if (repairing) socket?.drain(); // what waits is not lost
       table.generation++;
       endedMeanwhile.clear();
+      appeared.clear();
       readClock();
       dump.begin(dumpConntrack(0), {
         onEntry(shown) {
@@ -223,20 +259,38 @@ export default defineInput({
           if ((timestamps.present & TIMESTAMP_START) !== 0) {
             setMoment(start, timestamps.startHigh, timestamps.startLow);
           }
-          table.put(view, shown, start);
+          const isNew = repairing && !isRemembered(shown);
+          const index = table.put(view, shown, start);
+          if (isNew && index >= 0) appeared.set(shown.id, index);
         },
         onEnd(complete) {
-          if (!complete) log.error(`${id}:NFCT: the kernel broke off a dump of the connections`);
-          else if (reportVanished) {
+          if (!complete) {
+            log.error(`${id}:NFCT: the kernel broke off a dump of the connections`);
+            if (!polls) repairLater(RETRY_MS);
+          } else if (reportVanished) {
             // What the dump did not show because it had just ended may wait as an event: that one knows more.
             socket?.drain();
             readClock();
             table.forEachOlder(reportEnd);
+            for (const index of appeared.values()) reportBegin(index);
           }
+          appeared.clear();
           endBatch();
         },
         onMalformed: (from, to) => malformed.count(view, from, to),
       });
+    }
+
+    /** Whether the table has this very connection; another one with its addresses must have ended unobserved. */
+    function isRemembered(shown: ConntrackEntry): boolean {
+      const index = table.find(view, shown);
+      if (index < 0) return false;
+      table.restore(index, restored, view, addresses);
+      if (restored.id === shown.id) return true;
+      const { seconds, microseconds } = start;
+      reportEnd(index);
+      start.set(seconds, microseconds);
+      return false;
     }
 
     function reportEnd(index: number): void {
@@ -248,17 +302,66 @@ export default defineInput({
       // ulogd 2.0.8 gives no end for what it found gone.
       if (compat) end.known = false;
       flow.write(restored, start, end);
+      if (!compat && !polls) {
+        record.setNumber(write['flow.unobserved'], 1);
+        if (windowStart.known) {
+          record.setNumber(write['flow.end.window.sec'], windowStart.seconds);
+          record.setNumber(write['flow.end.window.usec'], windowStart.microseconds);
+        }
+      }
+      deliver.event();
+    }
+
+    /** A connection of whose begin no event told: for ulogd 2.0.8 it had none. */
+    function reportBegin(index: number): void {
+      if (compat) return;
+      table.restore(index, restored, view, addresses);
+      table.startOf(index, start);
+      restored.event = NEW;
+      end.known = false;
+      flow.write(restored, start, end);
+      record.setNumber(write['flow.reconstructed'], 1);
       deliver.event();
     }
 
     function onOverrun(): void {
-      log.error(`${id}:NFCT: the kernel dropped events: the socket buffer of ${socket?.bufferSize} bytes was full`);
-      if (!remembers || timer) return;
-      timer = setTimeout(() => {
-        timer = undefined;
-        log.notice(`${id}:NFCT: dumping the connections to find what was missed`);
-        synchronize(true);
-      }, options.netlink_resync_timeout * 1000);
+      losses.overrun();
+      ladder?.overrun();
+      if (!lossSince.known) lossSince.set(now.seconds, now.microseconds);
+      if (remembers) repairLater(options.netlink_resync_timeout * 1000);
+    }
+
+    function repairLater(delay: number): void {
+      timer ??= setTimeout(repair, delay);
+    }
+
+    /** Dumps the connections after a loss, and reports what the lost events would have told. */
+    function repair(): void {
+      timer = undefined;
+      if (dump.running) return repairLater(RETRY_MS);
+      log.notice(`${id}:NFCT: dumping the connections to find what was missed`);
+      if (lossSince.known) windowStart.set(lossSince.seconds, lossSince.microseconds);
+      lossSince.known = false; // what is lost while the dump runs is for the next one to find
+      synchronize(true, true);
+    }
+
+    /** Changes are what can be done without: begin and end of a connection say more than all that was between them. */
+    function updatesOf(on: NetlinkSocket): Dispensable | undefined {
+      const others = options.event_mask & ~CONNTRACK_UPDATE;
+      if (compat || others === 0 || others === options.event_mask) return undefined;
+      let from = 0;
+      return {
+        what: 'UPDATE events',
+        giveUp() {
+          from = Date.now();
+          on.leave(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
+        },
+        takeUp() {
+          on.join(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
+          // How many there were nobody knows: the kernel made none.
+          deliver.gap({ input: id, from, to: Date.now(), lost: 0, exact: false, cause: 'UPDATE events left out' });
+        },
+      };
     }
 
     function listen(): void {
@@ -272,13 +375,14 @@ export default defineInput({
         slotSize: SLOT,
         slots: SLOTS,
       });
-      if (options.reliable) {
-        socket.setOption(NETLINK_OPTION.BROADCAST_ERROR, 1);
-        socket.setOption(NETLINK_OPTION.NO_ENOBUFS, 1);
-      }
+      if (options.reliable) reliable = new ReliableMode(`${id}:NFCT`, log, socket, namespace);
       if (options.event_mask & CONNTRACK_NEW) socket.join(nfnetlink.NFNLGRP_CONNTRACK_NEW);
       if (options.event_mask & CONNTRACK_UPDATE) socket.join(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
       if (options.event_mask & CONNTRACK_DESTROY) socket.join(nfnetlink.NFNLGRP_CONNTRACK_DESTROY);
+      ladder = new OverloadLadder(`${id}:NFCT`, log, socket, updatesOf(socket));
+      losses.begin(socket);
+      readClock();
+      fresh = true;
       socket.start({ onDatagram, onBatchEnd: endBatch, onOverrun, onTruncated: () => malformed.add() });
     }
 
@@ -312,10 +416,18 @@ export default defineInput({
       stop() {
         clearTimeout(timer);
         socket?.drain();
+        losses.end();
+        ladder?.stop();
+        reliable?.stop();
         socket?.close();
         dump.close();
-        if (table.refused > 0) log.notice(`${id}:NFCT: ${table.refused} connections found the table full`);
       },
+      counters: () => ({
+        'connections found the table full': table.refused,
+        'times reliable mode was left': reliable?.left ?? 0,
+        'times the socket buffer grew': ladder?.steps.grown ?? 0,
+        'times without UPDATE events': ladder?.steps.givenUp ?? 0,
+      }),
     };
   },
 });

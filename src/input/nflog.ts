@@ -9,11 +9,13 @@ import { decodePacket, NflogPacket } from '../wire/nflog.ts';
 import * as request from '../wire/nflog-request.ts';
 import { NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.ts';
 import { describeDatagram } from '../wire/text.ts';
+import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
+import { OverloadLadder } from './overload-ladder.ts';
 import { packetKeys } from './packet-keys.ts';
 
 /** Datagrams read by one system call. */
-const SLOTS = 32;
+const SLOTS = 16;
 /** The longest datagram: a whole packet (64 KiB) and its other attributes. */
 const LONGEST = 66 << 10;
 /** What the kernel waits at most for a packet to have company, in 1/100 s (NFULNL_TIMEOUT_DEFAULT). */
@@ -22,8 +24,6 @@ const DEFAULT_TIMEOUT = 100;
 const QUEUE_BYTES = 32 << 10;
 /** Hundredths of a second that it keeps a packet back: the kernel's own choice would be a whole second. */
 const QUEUE_TIMEOUT = 1;
-/** More makes no datagram longer: the kernel gathers 128 KiB at most (nfulnl_set_nlbufsiz). */
-const MOST = 256 << 10;
 const EVERY_ATTRIBUTE = 0xffffffff;
 
 // Bits of NflogPacket.present. Constants of another module would be looked up for every packet: V8 folds a module's own only.
@@ -59,7 +59,13 @@ export default defineInput({
       max: 65535,
       doc: 'Group that the rules name with --nflog-group or "log group".',
     },
-    bufsize: { type: 'int', default: 150000, min: 0, unit: 'bytes', doc: 'Room for one datagram of the kernel.' },
+    bufsize: {
+      type: 'int',
+      default: 150000,
+      min: 0,
+      unit: 'bytes',
+      doc: 'Accepted for ulogd.conf; there is always room for the longest datagram.',
+    },
     bind: {
       type: 'bool',
       default: false,
@@ -107,18 +113,24 @@ export default defineInput({
   writes: packetKeys,
   link({ id, options, write, record, memory, clock, log }, deliver) {
     const { group, numeric_label: label, seq_local, seq_global } = options;
-    const slotSize = align(Math.min(Math.max(options.bufsize, LONGEST), MOST)) + 64;
+    const slotSize = LONGEST + 64; // not a multiple of a page: neighbours would compete for the same cache sets
     const offset = memory.reserve(SLOTS * slotSize);
     const namespace = options.network_namespace_path || undefined;
     const packet = new NflogPacket();
-    const malformed = new Malformed(`${id}:NFLOG`, log);
+    const { ledger } = deliver;
+    const malformed = new Malformed(`${id}:NFLOG`, log, ledger);
+    const losses = new Losses(`${id}:NFLOG`, `packets of group ${group}`, true, log, clock, deliver);
     const { view } = record;
     const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
+    let ladder: OverloadLadder | undefined;
     /** Nothing of the batch was read yet. */
     let fresh = true;
+    /** Number of the packet to come, from 0 (nfulnl_instance.seq), as a signed number: V8 would allocate one beyond 31 bits. */
+    let expected = 0;
 
     function onDatagram(start: number, end: number): void {
+      ledger.datagrams++;
       if (debug) log.debug(`${id}:NFLOG: ${describeDatagram(view, start, end, NETLINK_NETFILTER)}`);
       if (fresh) clock.update();
       fresh = false;
@@ -136,6 +148,11 @@ export default defineInput({
 
     function onPacket(start: number, end: number): void {
       const { present } = packet;
+      if ((present & SEQ) !== 0) {
+        const sequence = packet.sequence | 0;
+        if (sequence !== expected) losses.missed((sequence - expected) >>> 0);
+        expected = (sequence + 1) | 0;
+      }
       if ((present & HWHEADER) !== 0 && packet.hwHeaderLength > 0) {
         record.setBytes(write['raw.mac'], packet.hwHeaderOffset, packet.hwHeaderLength);
         if ((present & HWLEN) !== 0) record.setNumber(write['raw.mac_len'], packet.hwHeaderSize);
@@ -248,16 +265,20 @@ export default defineInput({
             throw new Error(describeGroupHolder(group, namespace));
           throw error;
         }
+        losses.begin(socket);
+        const steps = new OverloadLadder(`${id}:NFLOG`, log, socket);
+        ladder = steps;
         socket.start({
           onDatagram,
           onBatchEnd() {
             fresh = true;
             deliver.batch();
+            losses.endBatch();
           },
-          onOverrun: () =>
-            log.error(
-              `${id}:NFLOG: the kernel dropped packets of group ${group}: the socket buffer of ${socket?.bufferSize} bytes was full`,
-            ),
+          onOverrun() {
+            losses.overrun();
+            steps.overrun();
+          },
           onTruncated: () => malformed.add(),
         });
       },
@@ -265,9 +286,12 @@ export default defineInput({
         if (socket === undefined) return;
         await releaseHeldBack(socket);
         socket.drain();
+        losses.end();
+        ladder?.stop();
         socket.close();
         socket = undefined;
       },
+      counters: () => ({ 'times the socket buffer grew': ladder?.steps.grown ?? 0 }),
     };
   },
 });

@@ -4,6 +4,12 @@ type Load = () => Promise<{ default: OutputPlugin }>;
 
 /** Every output, loaded when a stack names it. */
 export const outputs: Readonly<Record<string, Load>> = {
+  GPRINT: (() => import('./gprint.ts')) as Load,
   JSON: (() => import('./json.ts')) as Load,
   LOGEMU: (() => import('./logemu.ts')) as Load,
+  NACCT: (() => import('./nacct.ts')) as Load,
+  OPRINT: (() => import('./oprint.ts')) as Load,
+  PCAP: (() => import('./pcap.ts')) as Load,
+  SYSLOG: (() => import('./syslog.ts')) as Load,
+  XML: (() => import('./xml.ts')) as Load,
 };

@@ -1,12 +1,14 @@
+import { deliveryOptions } from '../delivery/options.ts';
 import type { UpstreamKey } from '../pipeline/plugin.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { ABSENT, type Record } from '../pipeline/record.ts';
 import type { Clock } from '../system/clock.ts';
 import { LocalTime } from '../system/local-time.ts';
-import { OutputFile } from '../system/output-file.ts';
 import { Literal, writeBytes, writeDecimal, writePadded, writeShort, writeWideDecimal } from '../wire/ascii.ts';
 import { jsonStringRoom, writeJsonString } from '../wire/json-text.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
+import { gapAsJson } from './gap-text.ts';
+import { lineSink } from './line-sink.ts';
 
 /** How a field's value is rendered. */
 const NUMBER = 0;
@@ -26,11 +28,15 @@ const BLOCKED = new Literal('"blocked"');
 /** JSON: one object per line, as Logstash, Filebeat, Vector and jq read it. */
 export default defineOutput({
   name: 'JSON',
-  summary: 'Writes each event as one line of JSON.',
+  summary: 'Writes each event as one line of JSON, to a file or to a network peer.',
   accepts: ['packet', 'flow', 'sum'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,json1:JSON',
   options: {
-    file: { type: 'string', default: '/var/log/ulogd.json', doc: 'File that lines are appended to.' },
+    file: {
+      type: 'string',
+      default: '/var/log/ulogd.json',
+      doc: 'File that lines are appended to; with mode unix, the socket.',
+    },
     sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
     timestamp: { type: 'bool', default: true, doc: 'Begin with the time of the event.' },
     eventv1: {
@@ -44,32 +50,43 @@ export default defineOutput({
       default: false,
       doc: 'Write the packet label as "action": "allowed" or "blocked" instead of "raw.label".',
     },
-    mode: { type: 'choice', choices: ['file'], default: 'file', doc: 'Where lines go.' },
+    mode: {
+      type: 'choice',
+      choices: ['file', 'tcp', 'udp', 'unix'],
+      default: 'file',
+      doc: 'Where lines go: a file, a TCP or unix stream connection, or one UDP datagram for each.',
+    },
+    host: { type: 'string', default: '127.0.0.1', doc: 'Name or address of the peer, with mode tcp or udp.' },
+    port: { type: 'string', default: '12345', doc: 'Port of the peer, with mode tcp or udp.' },
+    ...deliveryOptions,
   },
   reads: 'every',
   link({ options, upstream, compat, shared, clock, log, id }) {
-    const file = shared(() => new OutputFile(options.file, (message) => log.error(`${id}:JSON: ${message}`)));
+    const sink = shared(() => lineSink(options, `${id}:JSON`, log));
     const head = new Head(options, upstream, clock, compat);
     const fields = new Fields(upstream, options.boolean_label, compat);
 
     function run(record: Record): boolean {
-      const { buffer } = file;
+      const { buffer } = sink;
       const layout = fields.layoutOf(record);
       buffer.ensure(head.room + layout.room(record));
       const at = head.write(buffer.bytes, buffer.view, buffer.length, record);
       const end = layout.write(buffer.bytes, buffer.view, at, record, compat);
       buffer.bytes[end] = 0x7d; // }
       buffer.bytes[end + 1] = 0x0a;
-      file.endLine(end + 2);
+      sink.endLine(end + 2);
       return true;
     }
 
     return {
       run,
-      start: () => file.open(),
-      flush: () => file.flush(),
-      reopen: () => file.reopen(),
-      stop: () => file.close(),
+      start: () => sink.open(),
+      flush: () => sink.flush(),
+      reopen: () => sink.reopen(),
+      stop: () => sink.close(),
+      account: () => sink.account(),
+      counters: () => sink.counters?.() ?? {},
+      gap: (gap) => sink.note(gapAsJson(gap, options)),
     };
   },
 });

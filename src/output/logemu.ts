@@ -3,6 +3,7 @@ import { defineOutput } from '../pipeline/plugin.ts';
 import { LocalTime, SYSLOG, SYSLOG_LENGTH } from '../system/local-time.ts';
 import { OutputFile } from '../system/output-file.ts';
 import { Literal, writeBytes } from '../wire/ascii.ts';
+import { gapAsLine } from './gap-text.ts';
 
 /** LOGEMU: the lines that syslogd would have written. */
 export default defineOutput({
@@ -23,7 +24,8 @@ export default defineOutput({
     const print = read.print;
     const second = read['oob.time.sec'];
     const time = new LocalTime();
-    const host = new Literal(` ${hostname().split('.', 1)[0]} `);
+    const name = hostname().split('.', 1)[0] as string;
+    const host = new Literal(` ${name} `);
     const room = SYSLOG_LENGTH + host.length;
 
     return {
@@ -42,6 +44,8 @@ export default defineOutput({
       flush: () => file.flush(),
       reopen: () => file.reopen(),
       stop: () => file.close(),
+      account: () => file.account(),
+      gap: (gap) => file.note(gapAsLine(gap, name)),
     };
   },
 });

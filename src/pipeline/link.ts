@@ -1,6 +1,7 @@
 import type { OptionSpecs } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
 import type { KeySpecs, ReadSpecs } from './key.ts';
+import { type Gap, InputLedger } from './ledger.ts';
 import type { Memory } from './memory.ts';
 import type { Node, Plan } from './plan.ts';
 import type { Deliver, InputPlugin, Link, Log, OutputPlugin, Run, Service, Stage } from './plugin.ts';
@@ -13,6 +14,8 @@ export interface Environment {
   readonly log: Log;
   readonly clock: Clock;
   readonly compat: boolean;
+  /** Have outputs write where events are missing; true unless said otherwise, and never with `compat`. */
+  readonly gapRecords?: boolean;
   /** Things that plugins with the same id share, by `id:PLUGIN`. */
   readonly shared: Map<string, unknown>;
 }
@@ -34,7 +37,7 @@ export interface Source {
   readonly service: Service;
   readonly stages: readonly LinkedStage[];
   readonly program: Program;
-  readonly counts: { received: number };
+  readonly counts: InputLedger;
 }
 
 /** Turns a plan into closures that know their slots; nothing is opened yet. */
@@ -44,7 +47,8 @@ export function linkSource(plan: Plan, environment: Environment): Source {
   const stages: Stage[] = plan.nodes.map((node) => linkStage(node, record, environment, namespace));
   const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, environment.log));
   const flushes = stages.filter((stage) => stage.flush);
-  const counts = { received: 0 };
+  const counts = new InputLedger();
+  const reporting = stagesThatReportGaps(plan, stages, environment);
   const deliver: Deliver = {
     event() {
       counts.received++;
@@ -53,6 +57,11 @@ export function linkSource(plan: Plan, environment: Environment): Source {
     },
     batch() {
       for (const stage of flushes) stage.flush?.();
+    },
+    ledger: counts,
+    gap(gap: Gap) {
+      counts.gaps++;
+      for (const stage of reporting) stage.gap?.(gap);
     },
   };
   const plugin = plan.input.step.plugin as InputPlugin;
@@ -73,6 +82,17 @@ export function linkSource(plan: Plan, environment: Environment): Source {
 }
 
 const runOf = (stage: Stage): Run => stage.run;
+
+/** Outputs that are told of gaps: two of the same name share a destination, which is told once. */
+function stagesThatReportGaps(plan: Plan, stages: readonly Stage[], { compat, gapRecords }: Environment): Stage[] {
+  if (compat || gapRecords === false) return [];
+  const first = new Map<string, Stage>();
+  for (const [step, node] of plan.nodes.entries()) {
+    const stage = stages[step] as Stage;
+    if (stage.gap && !first.has(node.name)) first.set(node.name, stage);
+  }
+  return [...first.values()];
+}
 
 function linkStage(node: Node, record: Record, environment: Environment, namespace: string | undefined): Stage {
   const link = linkOf(node, record, environment, namespace);

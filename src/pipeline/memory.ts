@@ -9,7 +9,7 @@ export class Memory {
   readonly view: DataView;
   #used = 0;
 
-  constructor(size = 64 << 20) {
+  constructor(size: number) {
     this.buffer = new ArrayBuffer(size);
     this.bytes = new Uint8Array(this.buffer);
     this.view = new DataView(this.buffer);

@@ -130,10 +130,12 @@ function resolveKeys(input: Node, file: string, catalog: readonly Plugin[], prob
     const found = writers.get(node);
     for (const key of readNames(node)) node.reads.set(key, found?.get(key)?.writes.get(key) ?? ABSENT);
     if (readsEvery(node)) {
+      const all = path(node).flatMap((above) => Object.keys(writesOf(above)));
       node.upstream = [...(found ?? [])].map(([name, writer]) => ({
         name,
         spec: writesOf(writer)[name] as KeySpec,
         slot: node.reads.get(name) ?? ABSENT,
+        places: all.flatMap((other, place) => (other === name ? [place] : [])),
       }));
     }
   }

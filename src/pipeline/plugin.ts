@@ -1,6 +1,7 @@
 import type { OptionSpecs, OptionValues } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
 import type { KeySpec, KeySpecs, ReadSpecs } from './key.ts';
+import type { Gap, InputLedger, OutputAccount } from './ledger.ts';
 import type { Memory } from './memory.ts';
 import type { Record } from './record.ts';
 
@@ -24,6 +25,8 @@ export interface UpstreamKey {
   readonly name: string;
   readonly spec: KeySpec;
   readonly slot: number;
+  /** Its places among the keys of all plugins upstream: several when several plugins write it. */
+  readonly places: readonly number[];
 }
 
 /** What the linker gives to every plugin of a stack. */
@@ -59,6 +62,12 @@ export interface Service {
   flush?(): void;
   /** SIGHUP: files are opened again under their name. */
   reopen?(): void;
+  /** What it counts besides events, for the summary, which leaves zeros out. */
+  counters?(): { readonly [what: string]: number };
+  /** An output's books: what became of the events for which `run` returned true. */
+  account?(): OutputAccount;
+  /** Writes into the output's own stream that events are missing before what comes next. */
+  gap?(gap: Gap): void;
   /** SIGUSR2, as in ulogd. */
   signal?(): void;
   /** Writes out and closes everything; harmless when called again. */
@@ -75,6 +84,10 @@ export interface Deliver {
   event(): void;
   /** Ends a batch: outputs write out. */
   batch(): void;
+  /** The input's own counters, beside `received`, which `event` counts. */
+  readonly ledger: InputLedger;
+  /** Tells every output, once each, that events are missing. */
+  gap(gap: Gap): void;
 }
 
 interface Declaration<Options extends OptionSpecs> {

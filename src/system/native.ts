@@ -60,6 +60,8 @@ interface Addon {
   notify(path: string, text: string): boolean;
   lockFile(fd: number): number;
   localOffset(seconds: number): number;
+  keepCapabilities(): void;
+  limitCapabilities(mask: number): void;
 }
 
 let loaded: Addon | undefined;
@@ -111,4 +113,14 @@ export function lockFile(fd: number): number {
 /** Seconds that local time is ahead of UTC at `seconds` since 1970, by the C library's rules (tzset(3)). */
 export function localOffset(seconds: number): number {
   return addon().localOffset(seconds);
+}
+
+/** Has this thread keep its permitted capabilities through the setuid() to come. Throws ErrnoException. */
+export function keepCapabilities(): void {
+  addon().keepCapabilities();
+}
+
+/** Takes from this thread every capability but those in `mask` that it has, and makes those effective. Throws ErrnoException. */
+export function limitCapabilities(mask: number): void {
+  addon().limitCapabilities(mask);
 }

@@ -65,6 +65,11 @@ export class NetlinkSocket {
     return this.#pump.bufferSize;
   }
 
+  /** Undoes what overruns did to the buffer; the next one may grow it again. Throws ErrnoException. */
+  restoreBuffer(): void {
+    this.#pump.restoreBuffer();
+  }
+
   /** Subscribes to a multicast group. Throws ErrnoException. */
   join(group: number): void {
     this.#native.join(group);

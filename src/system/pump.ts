@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { type Aside, KernelError } from './kernel-request.ts';
 import { CUT_SHORT, type NativeSocket } from './native.ts';
-import { WakeUp } from './wake-up.ts';
+import { DATAGRAM_OVERHEAD, WakeUp } from './wake-up.ts';
 
 const { ENOBUFS } = constants.errno;
 /** Batches read before other sockets and timers get their turn. */
@@ -39,6 +39,7 @@ export class Pump {
   readonly #lengths: Uint32Array;
   #bufferSize: number;
   #maxBufferSize: number;
+  readonly #firstBufferSize: number;
   #handler: DatagramHandler | undefined;
   #wakeUp = new WakeUp(0);
   #timer: NodeJS.Timeout | undefined;
@@ -50,7 +51,7 @@ export class Pump {
     this.#slots = slots;
     this.#aside = aside;
     this.#lengths = new Uint32Array(slots.slots);
-    this.#bufferSize = socket.receiveBuffer;
+    this.#bufferSize = this.#firstBufferSize = socket.receiveBuffer;
     this.#maxBufferSize = maxBufferSize;
     this.attach();
   }
@@ -64,6 +65,13 @@ export class Pump {
   /** Bytes of receive buffer. */
   get bufferSize(): number {
     return this.#bufferSize;
+  }
+
+  /** Undoes what overruns did to the buffer; the next one may grow it again. Throws ErrnoException. */
+  restoreBuffer(): void {
+    if (this.#bufferSize > this.#firstBufferSize) {
+      this.#bufferSize = this.#socket.setReceiveBuffer(this.#firstBufferSize);
+    }
   }
 
   /** Begins to hand datagrams over. */
@@ -81,7 +89,10 @@ export class Pump {
 
   /** Hands over at once what the kernel has queued by now: the last thing to do before `stop`. */
   drain(): void {
-    if (this.#handler !== undefined) this.#read(this.#handler, BATCHES_FULL_BUFFER);
+    if (this.#handler === undefined) return;
+    // All that the buffer can hold: what is left behind in a socket that is closed nobody counts.
+    const most = Math.ceil((this.#bufferSize * 2) / DATAGRAM_OVERHEAD / this.#slots.slots);
+    this.#read(this.#handler, Math.max(most, BATCHES_FULL_BUFFER));
   }
 
   /** Calls the handler no more; called by the handler, the batch in hand is still handed over. */

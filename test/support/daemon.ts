@@ -140,6 +140,14 @@ export class Daemon extends Run {
     return this.folder.log;
   }
 
+  /** As Run.stop; fails when the daemon finds, at its end, that events are not accounted for. */
+  override async stop(name: NodeJS.Signals = 'SIGTERM'): Promise<number | string> {
+    const code = await super.stop(name);
+    const fault = this.log.split('\n').find((line) => line.includes('the ledger does not balance'));
+    if (fault !== undefined) throw new Error(fault);
+    return code;
+  }
+
   /** Resolves when the daemon's log holds this text, `times` times. */
   async logged(text: string, times = 1): Promise<void> {
     await until(`"${text}" in the log`, () => {

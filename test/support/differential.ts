@@ -10,7 +10,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const PLUGIN_FOLDER = '/usr/lib/x86_64-linux-gnu/ulogd';
 const PLUGINS =
   'inppkt_NFLOG inpflow_NFCT filter_IFINDEX filter_IP2STR filter_PRINTPKT filter_PRINTFLOW filter_HWHDR filter_MARK ' +
-  'raw2packet_BASE output_LOGEMU output_JSON';
+  'filter_IP2BIN filter_IP2HBIN filter_PWSNIFF raw2packet_BASE output_LOGEMU output_JSON output_GPRINT output_OPRINT ' +
+  'output_NACCT';
 
 /** The two daemons: `ref` is Debian's ulogd, `our` is the build (or `FLOWLOGD=`, to hold the reference against itself). */
 export const SIDES = ['ref', 'our'] as const;
@@ -373,6 +374,10 @@ export function mask(line: string, side: Side, kernelTimes = false): string {
     )
     .replace(/ SRC=[\d.]+ DST=[\d.]+ (?=PROTO=ARP)/, ' SRC=? DST=? ')
     .replaceAll(/("arp\.[sd]addr\.str": ")[\d.]+"/g, '$1?"')
+    .replaceAll(/\b(arp\.[sd]addr(?:\.str)?=)[\d.]+/g, '$1?')
+    .replaceAll(/\b((?:oob\.time|flow\.start|flow\.end)\.sec=)\d{10}\b/g, '$1T')
+    .replaceAll(/\b((?:oob\.time|flow\.start|flow\.end)\.usec=)\d{1,6}\b/g, '$1T')
+    .replace(/^timestamp=\d{4}\/\d\d\/\d\d-\d\d:\d\d:\d\d,/, 'TIME,')
     .replace(/^[A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d /, 'TIME ')
     .replaceAll(CONTROL, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

@@ -7,7 +7,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { NativeSocket } from '../../src/system/native.ts';
 import { CONNTRACK_DESTROY, CONNTRACK_NEW, CONNTRACK_UPDATE } from '../../src/wire/conntrack.ts';
-import { IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_GET_CTRZERO } from '../../src/wire/ctnetlink.ts';
+import {
+  CTA_STATS_GLOBAL_ENTRIES,
+  CTA_STATS_GLOBAL_MAX_ENTRIES,
+  IPCTNL_MSG_CT_DELETE,
+  IPCTNL_MSG_CT_GET,
+  IPCTNL_MSG_CT_GET_CTRZERO,
+  IPCTNL_MSG_CT_GET_STATS,
+} from '../../src/wire/ctnetlink.ts';
 import { MessageBuilder } from '../../src/wire/message-builder.ts';
 import {
   align,
@@ -25,7 +32,7 @@ import {
   NLMSG_ERROR,
   NLMSG_HEADER,
 } from '../../src/wire/netlink.ts';
-import { NFNL_SUBSYS_CTNETLINK, NFNL_SUBSYS_ULOG } from '../../src/wire/nfnetlink.ts';
+import { beginRequest, NFNL_SUBSYS_CTNETLINK, NFNL_SUBSYS_ULOG } from '../../src/wire/nfnetlink.ts';
 import { RTM_GETLINK, RTM_NEWLINK } from '../../src/wire/rtnetlink.ts';
 
 const IFLA_IFNAME = 3;
@@ -49,6 +56,8 @@ export class FakeKernel {
   /** Messages that a dump of the connections shows. */
   table: readonly Uint8Array[] = [];
   readonly sockets: FakeSocket[] = [];
+  /** Connections that there are and may be. */
+  totals: readonly [entries: number, most: number] = [0, 0];
 
   constructor() {
     current = this;
@@ -81,10 +90,13 @@ export class FakeKernel {
     return this.#send(linkMessage(index, name), ({ protocol }) => protocol === NETLINK_ROUTE);
   }
 
-  /** Has the next read of every socket that listens to netfilter fail with this errno. */
-  fail(errno: number): void {
+  /** Has the next read of every socket that listens to netfilter fail with this errno, and counts datagrams as dropped. */
+  fail(errno: number, dropped = 0): void {
     for (const socket of this.sockets) {
-      if (socket.protocol !== NETLINK_ROUTE && (socket.bound || socket.groups.size > 0)) socket.bring(errno);
+      if (socket.protocol !== NETLINK_ROUTE && (socket.bound || socket.groups.size > 0)) {
+        socket.dropped += dropped;
+        socket.bring(errno);
+      }
     }
   }
 
@@ -133,6 +145,8 @@ export class FakeSocket implements NativeSocket {
   /** Nobody is woken by what comes: it waits until this is false again, or until somebody asks. */
   held = false;
   receiveBuffer = 212992;
+  /** What the kernel says that it could not deliver. */
+  dropped = 0;
   readonly #kernel: FakeKernel;
   #queue: (Uint8Array | number)[] = [];
   #callback: ((status: number) => void) | undefined;
@@ -184,7 +198,7 @@ export class FakeSocket implements NativeSocket {
   }
 
   drops(): number {
-    return 0;
+    return this.dropped >>> 0;
   }
 
   send(bytes: Uint8Array): void {
@@ -259,6 +273,11 @@ export class FakeSocket implements NativeSocket {
       if (errno !== 0) return this.bring(this.#refuse(view, at, sequence, errno));
       for (const message of this.#dump(type)) this.bring(message);
       this.bring(this.#message(NLMSG_DONE, sequence, new Uint8Array(4)));
+    } else if (type === IPCTNL_MSG_CT_GET_STATS) {
+      const message = beginRequest(new MessageBuilder(), type, 0, sequence, 0);
+      const [entries, most] = this.#kernel.totals;
+      this.bring(message.be32(CTA_STATS_GLOBAL_ENTRIES, entries).be32(CTA_STATS_GLOBAL_MAX_ENTRIES, most).finish());
+      this.bring(this.#refuse(view, at, sequence, errno));
     } else if ((flags & NLM_F_ACK) !== 0) {
       this.bring(this.#refuse(view, at, sequence, errno));
     }

@@ -1,5 +1,6 @@
 // One input on the sockets of a FakeKernel, its events caught with every key that it wrote.
 import type { KeySpec } from '../../src/pipeline/key.ts';
+import type { Gap, InputLedger } from '../../src/pipeline/ledger.ts';
 import { linkSource } from '../../src/pipeline/link.ts';
 import { Memory } from '../../src/pipeline/memory.ts';
 import { defineOutput, type InputPlugin, type Service, type UpstreamKey } from '../../src/pipeline/plugin.ts';
@@ -18,6 +19,9 @@ export class TestInput {
   batches = 0;
   readonly log: string[] = [];
   readonly service: Service;
+  readonly ledger: InputLedger;
+  /** What the output was told to be missing. */
+  readonly gaps: Gap[] = [];
 
   constructor(plugin: InputPlugin, options: Readonly<Record<string, unknown>> = {}, { compat = false } = {}) {
     const catcher = defineOutput({
@@ -30,19 +34,22 @@ export class TestInput {
       link: ({ upstream }) => ({
         run: (record) => this.events.push(eventOf(record, upstream)) > 0,
         flush: () => void this.batches++,
+        gap: (gap) => void this.gaps.push(gap),
       }),
     });
     const { plans, problems } = plan([`in:${plugin.name},out:CATCHER`], [plugin, catcher], { in: options });
     if (problems.length > 0 || plans[0] === undefined) throw new Error(JSON.stringify(problems));
     const at = (level: string) => (message: string) => void this.log.push(`${level}: ${message}`);
     const log = { debug() {}, info: at('info'), notice: at('notice'), error: at('error'), isDebug: () => false };
-    this.service = linkSource(plans[0], {
+    const source = linkSource(plans[0], {
       memory: new Memory(32 << 20),
       log,
       clock: new Clock(),
       compat,
       shared: new Map(),
-    }).service;
+    });
+    this.service = source.service;
+    this.ledger = source.counts;
   }
 
   async start(): Promise<this> {

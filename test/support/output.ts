@@ -25,7 +25,7 @@ export class TestOutput {
     keys: KeySpecs,
     { options = {}, compat = false }: { options?: Readonly<Record<string, unknown>>; compat?: boolean } = {},
   ) {
-    const source = input('IN', keys, 'flow');
+    const source = input('IN', keys, plugin.accepts.includes('flow') ? 'flow' : plugin.accepts[0]);
     const settings = { errors: this.errors, compat, options: { out: { file: this.path, ...options } } };
     this.source = link([`in:IN,out:${plugin.name}`], [source, plugin], settings)[0] as Source;
     this.#keys = keys;

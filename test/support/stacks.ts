@@ -139,13 +139,14 @@ interface Linking {
   readonly errors?: string[];
   readonly options?: Options;
   readonly compat?: boolean;
+  readonly gapRecords?: boolean;
 }
 
 /** Plans and links stack lines, which must be without a problem. */
 export function link(
   lines: readonly string[],
   catalog: readonly Plugin[],
-  { errors = [], options = {}, compat = false }: Linking = {},
+  { errors = [], options = {}, compat = false, gapRecords = true }: Linking = {},
 ): Source[] {
   const { plans, problems } = plan(lines, catalog, options);
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
@@ -156,6 +157,7 @@ export function link(
     log,
     clock: new Clock(),
     compat,
+    gapRecords,
     shared: new Map<string, unknown>(),
   };
   return plans.map((one) => linkSource(one, environment));

@@ -38,4 +38,17 @@ export const flowKeys = {
   'oob.family': { type: 'u8', doc: 'Protocol family: 2 IPv4, 10 IPv6.' },
   'oob.protocol': { type: 'u16', doc: 'Always 0: a connection has no ethertype.' },
   ct: { type: 'raw', doc: 'The whole ctnetlink message.' },
+  'flow.reconstructed': {
+    type: 'bool',
+    doc: '1 where the event of the begin was lost, and a dump of the table showed the connection.',
+  },
+  'flow.unobserved': {
+    type: 'bool',
+    doc: '1 where the event of the end was lost, and a dump of the table no longer showed the connection; counters are the last known.',
+  },
+  'flow.end.window.sec': {
+    type: 'u32',
+    doc: 'Earliest time at which an unobserved connection can have ended, in seconds since 1970; flow.end.sec is the latest.',
+  },
+  'flow.end.window.usec': { type: 'u32', doc: 'Microseconds beyond flow.end.window.sec.' },
 } as const satisfies KeySpecs;

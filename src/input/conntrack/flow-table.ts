@@ -82,7 +82,8 @@ export class FlowTable {
     }
     const words = this.#chunks[index >>> CHUNK_BITS]!;
     const at = (index & CHUNK_MASK) * WORDS;
-    if (!found) words.set(this.#key, at + KEY);
+    // Loops, where a call of set or fill would allocate and cost more than these few words.
+    if (!found) for (let i = 0; i < KEY_WORDS; i++) words[at + KEY + i] = this.#key[i]!;
     // With another id it is another connection: the end of the one before, with the same tuple, was lost.
     const known = found && words[at + ID] === entry.id;
     if (!known) {
@@ -161,7 +162,7 @@ export class FlowTable {
     loadCounters(entry.replyCounters, words, at + COUNTERS + 4);
   }
 
-  /** Fills #key with the connection's key and returns its hash. */
+  /** Fills #key with the connection's key and returns its hash, signed: V8 would allocate a number beyond 31 bits. */
   #keyOf(view: DataView, entry: ConntrackEntry): number {
     const key = this.#key;
     const { orig } = entry;
@@ -175,14 +176,14 @@ export class FlowTable {
       hash = Math.imul(hash ^ key[i]!, 0x9e3779b1);
       hash ^= hash >>> 15;
     }
-    return hash >>> 0;
+    return hash;
   }
 
   #find(hash: number): number {
     for (let i = this.#buckets[hash & (this.#buckets.length - 1)]! - 1; i >= 0; i = this.#next(i)) {
       const words = this.#chunks[i >>> CHUNK_BITS]!;
       const at = (i & CHUNK_MASK) * WORDS;
-      if (words[at + HASH] === hash && this.#sameKey(words, at + KEY)) return i;
+      if ((words[at + HASH]! | 0) === hash && this.#sameKey(words, at + KEY)) return i;
     }
     return -1;
   }
@@ -249,9 +250,9 @@ export class FlowTable {
     known: boolean,
   ): void {
     if (origCounters.present !== 0) storeCounters(origCounters, words, at);
-    else if (!known) words.fill(0, at, at + 4);
+    else if (!known) clear(words, at);
     if (replyCounters.present !== 0) storeCounters(replyCounters, words, at + 4);
-    else if (!known) words.fill(0, at + 4, at + 8);
+    else if (!known) clear(words, at + 4);
   }
 }
 
@@ -272,6 +273,10 @@ function storeCounters(counters: Counters, words: Uint32Array, at: number): void
   words[at + 1] = counters.packetsLow;
   words[at + 2] = counters.bytesHigh;
   words[at + 3] = counters.bytesLow;
+}
+
+function clear(words: Uint32Array, at: number): void {
+  for (let i = 0; i < 4; i++) words[at + i] = 0;
 }
 
 function loadCounters(counters: Counters, words: Uint32Array, at: number): void {

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import nfct from '../../../src/input/nfct.ts';
 import type { InputPlugin } from '../../../src/pipeline/plugin.ts';
-import { IPCTNL_MSG_CT_GET_CTRZERO } from '../../../src/wire/ctnetlink.ts';
+import { IPCTNL_MSG_CT_GET_CTRZERO, IPCTNL_MSG_CT_GET_STATS } from '../../../src/wire/ctnetlink.ts';
 import { FakeKernel, type FakeSocket } from '../../support/fake-netlink.ts';
 import { TestInput } from '../../support/input.ts';
 import { recordings } from '../wire/vectors.ts';
@@ -80,7 +80,9 @@ async function pass(seconds: number): Promise<void> {
 
 const events = () => input!.events;
 const listener = (): FakeSocket => kernel.sockets.find(({ groups }) => groups.size > 0) as FakeSocket;
-const dumper = (): FakeSocket => kernel.sockets.find(({ requests }) => requests.length > 0) as FakeSocket;
+/** The socket that asks for dumps; there is another that only asks how full the table is. */
+const dumper = (): FakeSocket =>
+  kernel.sockets.find(({ requests }) => requests.some(({ type }) => type !== IPCTNL_MSG_CT_GET_STATS)) as FakeSocket;
 
 describe('listening', () => {
   test.each([
@@ -267,7 +269,22 @@ describe('remembering', () => {
     await send('udp with a mark: new', 'udp with a label: new', 'udp with a label: destroy');
     expect(events()).toHaveLength(1);
     await input!.service.stop?.();
-    expect(input!.log.at(-1)).toBe('notice: in:NFCT: 1 connections found the table full');
+    expect(input!.service.counters?.()).toMatchObject({ 'connections found the table full': 1 });
+    expect(input!.log.at(-1)).toContain('the table is full at 1 connections (hash_max_entries): 1 more were not');
+  });
+
+  test('a table that stays full is said to be so once a minute, with what came since', async () => {
+    await started({ hash_max_entries: 1 });
+    const said = () => input!.log.filter((line) => line.includes('the table is full')).length;
+    await send('udp with a mark: new', 'udp with a label: new');
+    await send('udp with a label: new');
+    await send('udp with a label: new');
+    expect(said()).toBe(1);
+    vi.advanceTimersByTime(61_000);
+    await send('udp with a label: new');
+    expect(said()).toBe(2);
+    expect(input!.log.at(-1)).toContain(': 3 more were not');
+    expect(input!.service.counters?.()).toMatchObject({ 'connections found the table full': 4 });
   });
 });
 
@@ -285,21 +302,125 @@ describe('after an overrun', () => {
     await pass(0.1);
     expect(dumper().requests).toHaveLength(2);
     const gone = [recorded('a dump of one entry'), recorded('udp with a mark: new')];
-    expect(events().map((event) => [event['ct.id'], event['ct.event'], event['flow.end.sec']])).toEqual(
-      gone.map(({ expected }) => [expected.id, 4, NOW + 5]),
-    );
+    expect(events().map((event) => [event['ct.id'], event['ct.event'], event['flow.end.sec']])).toEqual([
+      ...gone.map(({ expected }) => [expected.id, 4, NOW + 5]),
+      [recorded('udp with a label: update').expected.id, 1, undefined],
+    ]);
+    for (const event of events().slice(0, 2)) {
+      expect(event).toMatchObject({ 'flow.unobserved': 1, 'flow.end.window.sec': NOW });
+      expect(event).not.toHaveProperty(['flow.reconstructed']);
+    }
+    expect(events()[2]).toMatchObject({ 'flow.reconstructed': 1, 'orig.l4.dport': expect.any(Number) });
+    expect(events()[2]).not.toHaveProperty(['flow.unobserved']);
     expect(events()[1]).toMatchObject({ 'orig.ip.saddr': '10.1.0.2', 'orig.l4.dport': 53, 'ct.mark': 0xdeadbeef });
     // What the dump has shown is remembered from now on.
     await send('udp with a label: destroy');
-    expect(events()).toHaveLength(3);
+    expect(events()).toHaveLength(4);
+    expect(events()[3]).not.toHaveProperty(['flow.unobserved']);
     await pass(60);
     expect(dumper().requests).toHaveLength(2);
     expect(input!.log.slice(1)).toEqual([
-      ...Array<string>(3).fill(
-        'error: in:NFCT: the kernel dropped events: the socket buffer of 16777216 bytes was full',
-      ),
+      'error: in:NFCT: the kernel dropped events: the socket buffer of 16777216 bytes was full',
+      'notice: in:NFCT: the socket buffer was grown from 8388608 to 16777216 bytes',
+      'error: in:NFCT: the kernel dropped events 2 more times, 3 so far, 0 datagrams in all: the socket buffer of 16777216 bytes was full',
       'notice: in:NFCT: dumping the connections to find what was missed',
+      'notice: in:NFCT: the socket buffer is 8388608 bytes again',
     ]);
+  });
+
+  test('a dump that is due while another runs is asked for when that is over', async () => {
+    await started({ netlink_resync_timeout: 5 });
+    await send('udp with a mark: new');
+    dumper().held = true;
+    input!.service.signal?.();
+    kernel.fail(ENOBUFS);
+    await idle();
+    await pass(5);
+    expect(dumper().requests, 'the one that runs, and the one at the start').toHaveLength(2);
+    dumper().held = false;
+    dumper().wake();
+    await idle();
+    await pass(1);
+    expect(dumper().requests).toHaveLength(3);
+    expect(events().map((event) => event['flow.unobserved'])).toEqual([1]);
+  });
+
+  test('a connection of which the dump shows another life has ended unobserved, and begun', async () => {
+    await started({ netlink_resync_timeout: 5 });
+    await send('udp with a mark: new');
+    const other = recorded('udp with a mark: update').bytes.slice();
+    const [id] = withId(other, 4711);
+    kernel.table = [other];
+    kernel.fail(ENOBUFS);
+    await idle();
+    await pass(5);
+    expect(events().map((event) => [event['ct.id'], event['ct.event']])).toEqual([
+      [id, 4],
+      [4711, 1],
+    ]);
+    expect(events()[0]).toMatchObject({ 'flow.unobserved': 1 });
+    expect(events()[1]).toMatchObject({ 'flow.reconstructed': 1 });
+  });
+
+  test('a connection whose begin waits to be read was not lost', async () => {
+    await started({ netlink_resync_timeout: 5 });
+    kernel.table = [recorded('udp with a mark: update').bytes];
+    kernel.fail(ENOBUFS);
+    await idle();
+    vi.advanceTimersByTime(5000);
+    listener().held = true;
+    kernel.event(recorded('udp with a mark: new').bytes);
+    await idle();
+    listener().held = false;
+    expect(events()).toEqual([]);
+  });
+
+  test('as ulogd 2.0.8, ends bear no mark and lost begins stay lost', async () => {
+    await started({ netlink_resync_timeout: 5 }, true);
+    await send('udp with a mark: new');
+    kernel.table = [recorded('udp with a label: update').bytes];
+    kernel.fail(ENOBUFS, 3);
+    await idle();
+    await pass(5);
+    expect(events()).toHaveLength(1);
+    expect(Object.keys(events()[0]!).filter((key) => /unobserved|window|reconstructed/.test(key))).toEqual([]);
+    expect(input!.gaps).toEqual([]);
+  });
+
+  test('what the kernel counts as dropped is reported as a gap, by estimate, once reading goes on', async () => {
+    await started({ hash_enable: false });
+    await pass(2);
+    await send('udp with a mark: new');
+    await pass(3);
+    kernel.fail(ENOBUFS, 40);
+    kernel.event(recorded('udp with a mark: destroy').bytes);
+    await idle();
+    expect(input!.gaps).toEqual([
+      {
+        input: 'in',
+        from: (NOW + 2) * 1000 + 250,
+        to: (NOW + 5) * 1000 + 250,
+        lost: 40,
+        exact: false,
+        cause: 'socket overrun',
+      },
+    ]);
+    expect(input!.ledger).toMatchObject({ received: 2, datagrams: 2, lostEstimated: 40, kernelDrops: 40, overruns: 1 });
+  });
+
+  test('gaps are reported once a second at most, and none is forgotten', async () => {
+    await started({ hash_enable: false });
+    for (let i = 0; i < 5; i++) {
+      kernel.fail(ENOBUFS, 10);
+      await send('udp with a mark: destroy');
+    }
+    expect(input!.gaps.map(({ lost }) => lost)).toEqual([10]);
+    await pass(1);
+    expect(input!.gaps.map(({ lost }) => lost)).toEqual([10, 40]);
+    kernel.fail(ENOBUFS, 5);
+    await send('udp with a mark: destroy');
+    await input!.service.stop?.();
+    expect(input!.gaps.map(({ lost }) => lost)).toEqual([10, 40, 5]);
   });
 
   test('a connection whose end waits to be read is reported once, by its event', async () => {
@@ -348,10 +469,12 @@ describe('after an overrun', () => {
     expect(events()).toEqual([]);
     expect(input!.log.at(-1)).toBe('error: in:NFCT: the kernel broke off a dump of the connections');
     kernel.refusal = () => 0;
-    kernel.fail(ENOBUFS);
-    await idle();
-    await pass(5);
+    await pass(1); // and asked for again
     expect(events()).toHaveLength(1);
+    expect(events()[0], 'the window begins with the loss').toMatchObject({
+      'flow.unobserved': 1,
+      'flow.end.window.sec': NOW,
+    });
   });
 
   test('without hash_enable nothing is dumped', async () => {
@@ -360,6 +483,111 @@ describe('after an overrun', () => {
     await idle();
     await pass(60);
     expect(kernel.sockets).toHaveLength(1);
+  });
+});
+
+describe('reliable mode', () => {
+  const [BROADCAST_ERROR, NO_ENOBUFS] = [4, 5];
+  const mode = () => [listener().options.get(BROADCAST_ERROR), listener().options.get(NO_ENOBUFS)];
+
+  test('is left when the table is four fifths full, and taken up again below three fifths', async () => {
+    await started({ reliable: true, hash_enable: false, network_namespace_path: '/run/netns/x' });
+    expect(kernel.sockets.every(({ namespace }) => namespace === '/run/netns/x')).toBe(true);
+    const full = async (entries: number) => {
+      kernel.totals = [entries, 1000];
+      await pass(0.2);
+      return mode();
+    };
+    expect(await full(799)).toEqual([1, 1]);
+    expect(input!.log.slice(1)).toEqual([]);
+    expect(await full(800)).toEqual([0, 0]);
+    expect(await full(1000), 'said once').toEqual([0, 0]);
+    expect(await full(601)).toEqual([0, 0]);
+    expect(await full(600)).toEqual([1, 1]);
+    expect(input!.log.slice(1)).toEqual([
+      'error: in:NFCT: 800 of 1000 connections: reliable mode is left before new ones are refused; events may be lost now, and are counted',
+      'notice: in:NFCT: 600 of 1000 connections: reliable mode is taken up again',
+    ]);
+    expect(input!.service.counters?.()).toMatchObject({ 'times reliable mode was left': 1 });
+  });
+
+  test('stays where the kernel knows no limit, and its measuring ends with the input', async () => {
+    await started({ reliable: true, hash_enable: false });
+    kernel.totals = [5000, 0];
+    await pass(0.2);
+    expect(mode()).toEqual([1, 1]);
+    await input!.service.stop?.();
+    const asked = kernel.sockets.flatMap(({ requests }) => requests).length;
+    await pass(5);
+    expect(kernel.sockets.flatMap(({ requests }) => requests)).toHaveLength(asked);
+    expect(kernel.sockets.every(({ closed }) => closed)).toBe(true);
+  });
+});
+
+describe('under overload', () => {
+  test('at the end everything is read that a large buffer holds', async () => {
+    await started({ hash_enable: false, netlink_socket_buffer_size: 128 << 20 });
+    const { bytes } = recorded('udp with a mark: destroy');
+    listener().held = true;
+    for (let i = 0; i < 70_000; i++) listener().bring(bytes);
+    listener().dropped = 9; // nor is it too late to learn that it was not enough
+    await input!.service.stop?.();
+    expect(input!.ledger).toMatchObject({ received: 70_000, lostEstimated: 9 });
+    expect(input!.gaps.map(({ lost }) => lost)).toEqual([9]);
+  });
+
+  test('first the buffer grows, then changes are left out; when it is quiet both are undone, the last step first', async () => {
+    const sizes = { netlink_socket_buffer_size: 1000, netlink_socket_buffer_maxsize: 3000 };
+    await started({ hash_enable: false, event_mask: 7, ...sizes });
+    const overrun = async () => {
+      kernel.fail(ENOBUFS, 1);
+      await idle();
+      return [listener().receiveBuffer, [...listener().groups]];
+    };
+    expect(await overrun()).toEqual([2000, [1, 2, 3]]);
+    expect(await overrun()).toEqual([3000, [1, 2, 3]]);
+    expect(await overrun(), 'it may have been a burst').toEqual([3000, [1, 2, 3]]);
+    await pass(1);
+    expect(await overrun()).toEqual([3000, [1, 3]]);
+    expect(await overrun(), 'there is no further step').toEqual([3000, [1, 3]]);
+    expect(input!.service.counters?.()).toMatchObject({
+      'times the socket buffer grew': 2,
+      'times without UPDATE events': 1,
+    });
+    await pass(29);
+    await overrun();
+    await pass(29);
+    expect([...listener().groups], 'it is not quiet yet').toEqual([1, 3]);
+    await pass(1);
+    expect([...listener().groups].sort()).toEqual([1, 2, 3]);
+    expect(listener().receiveBuffer).toBe(3000);
+    await pass(30);
+    expect(listener().receiveBuffer).toBe(1000);
+    expect(input!.log.filter((line) => line.startsWith('notice'))).toEqual([
+      'notice: in:NFCT: the socket buffer was grown from 1000 to 2000 bytes',
+      'notice: in:NFCT: the socket buffer was grown from 2000 to 3000 bytes',
+      'notice: in:NFCT: goes on without UPDATE events until the load falls',
+      'notice: in:NFCT: takes UPDATE events again',
+      'notice: in:NFCT: the socket buffer is 1000 bytes again',
+    ]);
+    expect(input!.ledger.overruns).toBe(6);
+    const last = input!.gaps.at(-1)!;
+    expect(last).toMatchObject({ lost: 0, exact: false, cause: 'UPDATE events left out' });
+    expect(last.to - last.from).toBeGreaterThanOrEqual(59_000);
+  });
+
+  test.each([
+    ['who asked for changes alone', 2, false],
+    ['ulogd 2.0.8', 7, true],
+  ])('%s keeps them', async (_, event_mask, compat) => {
+    await started({ hash_enable: false, event_mask }, compat);
+    const groups = [...listener().groups];
+    for (let i = 0; i < 3; i++) {
+      kernel.fail(ENOBUFS, 1);
+      await idle();
+      await pass(1);
+    }
+    expect([...listener().groups]).toEqual(groups);
   });
 });
 
@@ -443,4 +671,16 @@ function withoutTimes(bytes: Uint8Array): Uint8Array {
     if ([20, 27].includes(changed[at + 2]! & 0x3f)) changed[at + 2] = 0x3f;
   }
   return changed;
+}
+
+/** Gives the connection another id (CTA_ID); returns the one that it had. */
+function withId(bytes: Uint8Array, id: number): [number] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = 20; at < bytes.length; at += (view.getUint16(at, true) + 3) & ~3) {
+    if ((view.getUint16(at + 2, true) & 0x3fff) !== 12) continue;
+    const before = view.getUint32(at + 4);
+    view.setUint32(at + 4, id);
+    return [before];
+  }
+  throw new Error('the connection has no id');
 }

@@ -232,9 +232,88 @@ describe('trouble', () => {
     await kernel.idle();
     expect(log).toEqual([
       'error: in:NFLOG: the kernel dropped packets of group 10: the socket buffer of 150000 bytes was full',
+      'notice: in:NFLOG: the socket buffer was grown from 100000 to 150000 bytes',
     ]);
     expect(socket().receiveBuffer).toBe(150_000);
     expect(events).toHaveLength(1);
+  });
+
+  test('a flood of overruns is told of once a second, with their number', async () => {
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+    const { log, ledger, service } = await started({ group: 10 });
+    for (let i = 0; i < 60; i++) kernel.fail(ENOBUFS, 3);
+    await kernel.idle(() => vi.advanceTimersByTime(1));
+    expect(log).toHaveLength(1);
+    vi.advanceTimersByTime(1000);
+    expect(log.slice(1)).toEqual([
+      'error: in:NFLOG: the kernel dropped packets of group 10 59 more times, 60 so far, 180 datagrams in all: the socket buffer of 8388608 bytes was full',
+    ]);
+    vi.advanceTimersByTime(60_000);
+    expect(log).toHaveLength(2);
+    kernel.fail(ENOBUFS);
+    kernel.fail(ENOBUFS);
+    await kernel.idle(() => vi.advanceTimersByTime(1));
+    await service.stop?.();
+    expect(log.slice(3), 'what was not said yet is said at the end').toEqual([
+      expect.stringContaining(' 1 more times'),
+    ]);
+    expect(ledger).toMatchObject({ overruns: 62, kernelDrops: 180 });
+  });
+
+  const numbered = (sequence: number) => packet((message) => message.be32(wire.NFULA_SEQ, sequence));
+
+  test('a gap in the numbers is what was lost, exactly, from the very first packet on', async () => {
+    const { gaps, ledger, events } = await started({ group: 10 });
+    kernel.fail(ENOBUFS, 2);
+    kernel.log(numbered(7));
+    kernel.log(numbered(8));
+    await kernel.idle();
+    vi.setSystemTime(new Date('2026-11-21T07:10:14Z'));
+    kernel.log(numbered(10));
+    await input?.service.stop?.();
+    expect(events).toHaveLength(3);
+    expect(ledger).toMatchObject({ received: 3, datagrams: 3, lost: 8, lostEstimated: 0, kernelDrops: 2, gaps: 2 });
+    const times = { from: Date.parse('2026-11-21T07:10:11.250Z'), to: Date.parse('2026-11-21T07:10:11.250Z') };
+    const facts = { input: 'in', exact: true, cause: 'socket overrun' };
+    expect(gaps).toEqual([
+      { ...times, ...facts, lost: 7 },
+      { ...times, ...facts, to: Date.parse('2026-11-21T07:10:14Z'), lost: 1 },
+    ]);
+  });
+
+  test('numbers go on at 0 behind 2³² − 1', async () => {
+    const { gaps, ledger } = await started({ group: 10 });
+    // Half of all numbers at once are no loss that anything would believe: three steps to the end of them.
+    kernel.fail(ENOBUFS, 1);
+    for (const sequence of [0x7fff_0000, 0xfffe_0000, 0xffff_fffe, 0xffff_ffff, 0, 1, 3])
+      kernel.log(numbered(sequence));
+    await kernel.idle();
+    await input?.service.stop?.();
+    const lost = 0x7fff_0000 + (0xfffe_0000 - 0x7fff_0000 - 1) + (0xffff_fffe - 0xfffe_0000 - 1) + 1;
+    expect(ledger.lost).toBe(lost);
+    expect(gaps.reduce((sum, gap) => sum + gap.lost, 0)).toBe(lost);
+  });
+
+  test('numbers that begin elsewhere without anything dropped are no loss', async () => {
+    const { gaps, ledger } = await started({ group: 10 });
+    for (const sequence of [500, 501, 3]) kernel.log(numbered(sequence));
+    await kernel.idle();
+    expect([gaps, ledger.lost]).toEqual([[], 0]);
+  });
+
+  test('what was dropped behind the last packet is estimated at the end, as many to a datagram as before', async () => {
+    const { gaps, ledger, service } = await started({ group: 10 });
+    kernel.fail(ENOBUFS, 2);
+    kernel.log(numbered(10));
+    await kernel.idle();
+    kernel.fail(ENOBUFS, 4);
+    await kernel.idle();
+    await service.stop?.();
+    expect(gaps.map(({ lost, exact }) => [lost, exact])).toEqual([
+      [10, true],
+      [20, false],
+    ]);
+    expect(ledger).toMatchObject({ lost: 10, lostEstimated: 20 });
   });
 
   test('messages that mean the same everywhere are no packets and no trouble', async () => {

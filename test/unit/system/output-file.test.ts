@@ -89,6 +89,40 @@ describe('writing', () => {
     expect([file.written, file.dropped, reports]).toEqual([0, 0, []]);
   });
 
+  test('a note stands behind the records that were there, and is none of them', () => {
+    const file = opened();
+    write(file, 'one');
+    file.note('{"gap": 1}');
+    write(file, 'two');
+    file.close();
+    expect(text()).toBe('one\n{"gap": 1}\ntwo\n');
+    expect([file.records, file.written]).toEqual([2, 19]);
+  });
+
+  test('a note waits for room behind the rest of a torn record, and more than 16 do not wait', () => {
+    const file = opened();
+    room = 2;
+    write(file, 'one');
+    for (let i = 0; i < 20; i++) file.note(`note ${i}`);
+    expect([text(), file.pending]).toEqual(['on', 1]);
+    room = 100;
+    file.flush();
+    room = Number.POSITIVE_INFINITY;
+    file.close();
+    expect(text()).toBe(`one\n${Array.from({ length: 16 }, (_, i) => `note ${i + 4}\n`).join('')}`);
+    expect([file.records, file.dropped]).toEqual([1, 0]);
+  });
+
+  test('closing counts a record of which only a part could be written', () => {
+    const file = opened();
+    room = 2;
+    write(file, 'torn');
+    file.close();
+    expect([text(), file.records, file.pending, file.dropped]).toEqual(['to', 0, 0, 1]);
+    file.close();
+    expect(file.dropped).toBe(1);
+  });
+
   test('closing writes what is left, and may be done again', () => {
     const file = opened();
     write(file, 'last');
@@ -206,11 +240,17 @@ describe('a full disk', () => {
           write(file, ...step.lines.map((line, i) => `${all.length + i}${line}`));
           all.push(...step.lines.map((line, i) => `${all.length + i}${line}`));
           file.flush();
+          expect(file.records + file.pending + file.dropped).toBe(all.length);
+          for (let i = 0; i < step.room % 3; i++) file.note(`note ${all.length}.${i}`);
+          expect(file.records + file.pending + file.dropped).toBe(all.length);
         }
         room = Number.POSITIVE_INFINITY;
         file.close();
-        const kept = text(at).split('\n');
-        expect(kept.pop(), 'the file ends with a line feed').toBe('');
+        const everything = text(at).split('\n');
+        expect(everything.pop(), 'the file ends with a line feed').toBe('');
+        for (const line of everything) expect(line).toMatch(/^(note \d+\.\d+|\d+[abö]*)$/);
+        const kept = everything.filter((line) => !line.startsWith('note'));
+        expect([file.records, file.pending]).toEqual([kept.length, 0]);
         let from = 0;
         for (const line of kept) {
           const found = all.indexOf(line, from);
@@ -262,6 +302,31 @@ describe('logrotate', () => {
     file.flush();
     expect(text()).toBe('torn\nnew\n');
     expect(file.dropped).toBe(1);
+  });
+
+  test('when the new file cannot be opened the old one is written until it can', () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    vi.advanceTimersByTime(10_000);
+    const file = opened();
+    renameSync(path, `${path}.1`);
+    mkdirSync(path);
+    file.reopen();
+    write(file, 'one');
+    file.flush();
+    vi.advanceTimersByTime(1000);
+    write(file, 'two');
+    file.flush();
+    expect(text(`${path}.1`)).toBe('one\ntwo\n');
+    expect(reports).toEqual([
+      expect.stringMatching(/^cannot open \/out: EISDIR.*; the file that was open before is written until it works$/),
+    ]);
+    rmSync(path, { recursive: true });
+    vi.advanceTimersByTime(1000);
+    write(file, 'three');
+    file.flush();
+    expect([text(`${path}.1`), text()]).toEqual(['one\ntwo\n', 'three\n']);
+    expect(reports.slice(1)).toEqual(['/out is open again']);
+    expect([file.records, file.dropped]).toEqual([3, 0]);
   });
 
   test('a file that cannot be opened again is tried once a second, its lines counted meanwhile', () => {

@@ -1,0 +1,82 @@
+import { closeSync, constants, fchownSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { lockFile } from '../system/native.ts';
+import { segmentName, segmentNumber } from './segment.ts';
+
+/** A segment's file. */
+export interface SegmentFile {
+  readonly segment: number;
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+// fcntl(2) locks do not keep a process from itself.
+const held = new Set<string>();
+
+/** The segments in a directory, oldest first. Throws ErrnoException. */
+export function listSegments(directory: string): SegmentFile[] {
+  return readdirSync(directory)
+    .flatMap((name) => {
+      const segment = segmentNumber(name);
+      return segment === undefined ? [] : [{ segment, path: join(directory, name) }];
+    })
+    .sort((a, b) => a.segment - b.segment)
+    .map((file) => ({ ...file, size: statSync(file.path).size }));
+}
+
+/** Where the position of a spool is kept. */
+export const positionPath = (directory: string): string => join(directory, 'position');
+
+/** Where a segment is kept. */
+export const segmentPath = (directory: string, segment: number): string => join(directory, segmentName(segment));
+
+/** The directory of a spool, for this process alone. */
+export class SpoolDirectory {
+  readonly path: string;
+  readonly #lock: number;
+
+  /** Makes the directory, mode 0750, if it alone is missing, and locks it. Throws with what is in the way. */
+  constructor(directory: string) {
+    this.path = resolve(directory);
+    if (held.has(this.path)) throw new Error(`the spool ${this.path} is in use by another output`);
+    try {
+      mkdirSync(this.path, 0o750);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'EEXIST') throw new Error(`cannot make the spool ${this.path}: ${message}`);
+    }
+    try {
+      this.#lock = openSync(join(this.path, 'lock'), constants.O_RDWR | constants.O_CREAT, 0o640);
+    } catch (error) {
+      throw new Error(`cannot open the spool ${this.path}: ${(error as Error).message}`);
+    }
+    const holder = lockFile(this.#lock);
+    if (holder !== 0) {
+      closeSync(this.#lock);
+      throw new Error(`the spool ${this.path} is in use by process ${holder}`);
+    }
+    this.own(this.#lock);
+    held.add(this.path);
+  }
+
+  /** Gives a new file to the directory's owner: root makes files that a daemon under its own user must open next time. */
+  own(fd: number): void {
+    if (process.getuid?.() !== 0) return;
+    const { uid, gid } = statSync(this.path);
+    fchownSync(fd, uid, gid);
+  }
+
+  /** Removes a segment. */
+  remove(segment: number): void {
+    try {
+      unlinkSync(segmentPath(this.path, segment));
+    } catch {} // gone already, or it stays on a disk that is read-only now: read again after a restart
+  }
+
+  /** Lets others use the directory. */
+  close(): void {
+    held.delete(this.path);
+    closeSync(this.#lock);
+  }
+}

@@ -1,0 +1,44 @@
+import type { Gap } from '../pipeline/ledger.ts';
+import { LocalTime } from '../system/local-time.ts';
+
+/** The options of a JSON output that shape its records. */
+interface JsonHead {
+  readonly timestamp: boolean;
+  readonly eventv1: boolean;
+  readonly device: string;
+}
+
+/** The gap as an object of the JSON output's own stream, its head as that of the events. */
+export function gapAsJson(gap: Gap, { timestamp, eventv1, device }: JsonHead): string {
+  const members: [string, unknown][] = [];
+  if (eventv1) members.push(['@version', 1]);
+  if (timestamp) members.push([eventv1 ? '@timestamp' : 'timestamp', timeText(gap.to)]);
+  members.push(
+    ['dvc', device],
+    ['flowlogd.event', 'gap'],
+    ['flowlogd.input', gap.input],
+    ['flowlogd.gap.from', timeText(gap.from)],
+    ['flowlogd.gap.to', timeText(gap.to)],
+    ['flowlogd.gap.lost', gap.lost],
+    ['flowlogd.gap.exact', gap.exact],
+    ['flowlogd.gap.cause', gap.cause],
+  );
+  return `{${members.map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`).join(', ')}}`;
+}
+
+/** The gap as a line like those of syslog, written on `host`. */
+export function gapAsLine(gap: Gap, host: string): string {
+  const time = new LocalTime();
+  time.update(Math.floor(gap.to / 1000));
+  const facts = `input=${gap.input} from=${timeText(gap.from)} to=${timeText(gap.to)} lost=${gap.lost} exact=${gap.exact ? 1 : 0}`;
+  return `${time.syslog} ${host} flowlogd: gap ${facts} cause="${gap.cause}"`;
+}
+
+/** Local time with microseconds and zone; `time` is in ms since 1970. */
+function timeText(time: number): string {
+  const text = new LocalTime();
+  const microseconds = Math.round(time * 1000);
+  const second = Math.floor(microseconds / 1e6);
+  text.update(second);
+  return `${text.iso}.${String(microseconds - second * 1e6).padStart(6, '0')}${text.zone}`;
+}

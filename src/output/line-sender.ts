@@ -1,0 +1,88 @@
+import type { Sender, SenderCounts } from '../delivery/sender.ts';
+import type { OutputAccount } from '../pipeline/ledger.ts';
+import { LineBuffer } from '../wire/line-buffer.ts';
+import type { LineSink } from './line-sink.ts';
+
+/** Lines are handed on in batches of about this many bytes. */
+const BATCH_SIZE = 64 << 10;
+
+/** Lines that go through a sender: to a network peer that may be away. */
+export class LineSender implements LineSink {
+  readonly buffer = new LineBuffer();
+  readonly #make: () => Sender;
+  readonly #stopTimeout: number;
+  #sender: Sender | undefined;
+  #pending = 0;
+
+  /** `stopTimeout` is how long closing may take, in milliseconds. */
+  constructor(make: () => Sender, stopTimeout: number) {
+    this.#make = make;
+    this.#stopTimeout = stopTimeout;
+  }
+
+  open(): void {
+    if (this.#sender) return;
+    const sender = this.#make();
+    sender.start();
+    this.#sender = sender;
+  }
+
+  endLine(at: number): void {
+    this.buffer.length = at;
+    this.#pending++;
+    if (at >= BATCH_SIZE) this.flush();
+  }
+
+  note(text: string): void {
+    this.flush();
+    this.#sender?.push(Buffer.from(`${text}\n`), 0);
+  }
+
+  flush(): void {
+    const { buffer } = this;
+    if (buffer.length === 0 || !this.#sender) return;
+    this.#sender.push(buffer.bytes.slice(0, buffer.length), this.#pending);
+    buffer.length = 0;
+    this.#pending = 0;
+  }
+
+  /** A connection has no name that could have been moved away. */
+  reopen(): void {}
+
+  async close(): Promise<void> {
+    this.flush();
+    await this.#sender?.drain(this.#stopTimeout);
+  }
+
+  /** What became of the lines of this process: those that an earlier one left in the spool are in `counters`. */
+  account(): OutputAccount {
+    const counts = this.#sender?.counts();
+    if (counts === undefined) return { sink: this, written: 0, queued: this.#pending, dropped: {}, bytes: 0 };
+    const { sent, queued, spooled, bytes, retries } = counts;
+    return {
+      sink: this,
+      written: sent - counts.recoveredSent,
+      queued: queued - counts.recoveredQueued + this.#pending,
+      spooled: spooled - counts.recoveredSpooled,
+      dropped: { ...counts.dropped, 'spool full': counts.dropped['spool full'] - lostOfRecovered(counts) },
+      bytes,
+      retries,
+    };
+  }
+
+  counters(): { readonly [what: string]: number } {
+    const counts = this.#sender?.counts();
+    if (counts === undefined) return {};
+    return {
+      'sent again': counts.resent,
+      'found in the spool at the start': counts.recovered,
+      'damaged places in the spool': counts.damaged,
+      'attempts to connect again': counts.retries,
+    };
+  }
+}
+
+/** Events that were in the spool at the start and are nowhere now: an earlier process had counted them as spooled. */
+function lostOfRecovered({ recovered, recoveredSent, recoveredSpooled, recoveredQueued }: SenderCounts): number {
+  return recovered - recoveredSent - recoveredSpooled - recoveredQueued;
+}

@@ -1,0 +1,59 @@
+import { DatagramDestination } from '../delivery/datagram.ts';
+import { type DeliveryOptions, senderSettings } from '../delivery/options.ts';
+import { Sender } from '../delivery/sender.ts';
+import { StreamDestination } from '../delivery/stream.ts';
+import type { OutputAccount } from '../pipeline/ledger.ts';
+import type { Log } from '../pipeline/plugin.ts';
+import { OutputFile } from '../system/output-file.ts';
+import type { LineBuffer } from '../wire/line-buffer.ts';
+import { LineSender } from './line-sender.ts';
+
+/** Where an output's lines go. Renderers write into `buffer` and call `endLine`. */
+export interface LineSink {
+  readonly buffer: LineBuffer;
+  /** Opens what it needs; may be called by each stack that shares it. Throws with a message for the operator. */
+  open(): void;
+  /** Ends a line, with its line end, that was rendered up to `at`. */
+  endLine(at: number): void;
+  /** Writes a line of the daemon's own, which is no event. */
+  note(text: string): void;
+  /** Hands on what is buffered. */
+  flush(): void;
+  /** SIGHUP. */
+  reopen(): void;
+  /** Hands on what it can and closes; harmless when called again. */
+  close(): void | Promise<void>;
+  account(): OutputAccount;
+  /** What it counts besides. */
+  counters?(): { readonly [what: string]: number };
+}
+
+/** The options that name it. */
+export interface LineSinkOptions extends DeliveryOptions {
+  readonly mode: 'file' | 'tcp' | 'udp' | 'unix';
+  readonly file: string;
+  readonly host: string;
+  readonly port: string;
+}
+
+/** The sink that the options name. `name` is that of the output, for messages. */
+export function lineSink(options: LineSinkOptions, name: string, log: Log): LineSink {
+  if (options.mode === 'file') return new OutputFile(options.file, (message) => log.error(`${name}: ${message}`));
+  const reports = {
+    notice: (message: string) => log.notice(`${name}: ${message}`),
+    error: (message: string) => log.error(`${name}: ${message}`),
+  };
+  return new LineSender(
+    () => new Sender(destinationOf(options), senderSettings(options), reports),
+    options.stop_timeout * 1000,
+  );
+}
+
+function destinationOf({ mode, file, host, port }: LineSinkOptions) {
+  if (mode === 'unix') return new StreamDestination({ path: file });
+  const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
+  if (number < 1 || number > 65535) throw new Error(`port: "${port}" is no port number (1-65535)`);
+  return mode === 'udp'
+    ? new DatagramDestination(host, number, 'lines')
+    : new StreamDestination({ host, port: number });
+}

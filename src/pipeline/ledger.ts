@@ -1,0 +1,124 @@
+import type { LinkedStage, Source } from './link.ts';
+
+/** What an input has read, and what it knows to have missed. Counts only grow. */
+export class InputLedger {
+  /** Events handed to the stacks. */
+  received = 0;
+  /** Netlink messages of the kernel, batches of packets counted as one. */
+  datagrams = 0;
+  /** Messages that no decoder understood. */
+  malformed = 0;
+  /** Times that the kernel said that the socket's buffer was full. */
+  overruns = 0;
+  /** Datagrams that the kernel counted as not delivered to the socket. */
+  kernelDrops = 0;
+  /** Events lost in the kernel by its own numbering: exact. */
+  lost = 0;
+  /** Events lost in the kernel that nothing numbers: an estimate. */
+  lostEstimated = 0;
+  /** Gaps that were reported to the outputs. */
+  gaps = 0;
+}
+
+/** Events that an input missed, as its outputs write it into their own stream. Times are in ms since 1970. */
+export interface Gap {
+  readonly input: string;
+  /** The last time at which nothing was missing yet. */
+  readonly from: number;
+  /** When reading resumed. */
+  readonly to: number;
+  readonly lost: number;
+  /** The kernel's own numbers say how many; otherwise it is an estimate. */
+  readonly exact: boolean;
+  readonly cause: string;
+}
+
+/** What became of the events that an output took. */
+export interface OutputAccount {
+  /** The same object for outputs that share a destination: their events are counted together. */
+  readonly sink: object;
+  /** Events that have left for good. */
+  readonly written: number;
+  /** Events that wait in memory. */
+  readonly queued: number;
+  /** Events that wait on the disk. */
+  readonly spooled?: number;
+  /** Events given up, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Bytes written. */
+  readonly bytes: number;
+  /** Attempts beyond the first. */
+  readonly retries?: number;
+}
+
+/** The way of every event to one output. */
+export interface OutputLedger extends Omit<OutputAccount, 'sink'> {
+  readonly name: string;
+  /** Events that its input read. */
+  readonly received: number;
+  /** Events that a plugin let go no further, by plugin. */
+  readonly filtered: Readonly<Record<string, number>>;
+  /** Events in which a plugin threw, by plugin. */
+  readonly failed: Readonly<Record<string, number>>;
+  /** Events that reached the output. */
+  readonly taken: number;
+}
+
+/** Each output of an input, in the order of the stacks. An output that keeps no account has written what it took. */
+export function outputLedgers(source: Source): OutputLedger[] {
+  return source.stages.filter(({ role }) => role === 'output').map((output) => outputLedger(source, output));
+}
+
+function outputLedger({ stages, program, counts }: Source, output: LinkedStage): OutputLedger {
+  const filtered: [string, number][] = [];
+  const failed: [string, number][] = [];
+  let taken = counts.received;
+  for (let at: LinkedStage | undefined = output; at; at = at.parent === undefined ? undefined : stages[at.parent]) {
+    const stopped = program.stopped[at.step] as number;
+    const threw = program.failed[at.step] as number;
+    taken -= stopped + threw;
+    if (stopped > 0) filtered.unshift([at.name, stopped]);
+    if (threw > 0) failed.unshift([at.name, threw]);
+  }
+  return {
+    name: output.name,
+    received: counts.received,
+    filtered: Object.fromEntries(filtered),
+    failed: Object.fromEntries(failed),
+    taken,
+    ...accountOf(output, taken),
+  };
+}
+
+function accountOf({ service }: LinkedStage, taken: number): Omit<OutputAccount, 'sink'> {
+  const account = service.account?.();
+  if (account === undefined) return { written: taken, queued: 0, dropped: {}, bytes: 0 };
+  const { sink: _, ...rest } = account;
+  return rest;
+}
+
+/** Sum of the counts in one column of a ledger. */
+export const total = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((sum, count) => sum + count, 0);
+
+/**
+ * Checks that every event is in exactly one column: received = filtered + failed + written + queued + spooled + dropped.
+ * Returns a sentence for each sum that does not hold, and nothing when all do. True between any two events.
+ */
+export function imbalances(sources: readonly Source[]): string[] {
+  const sinks = new Map<object, { names: string[]; taken: number; counted: number }>();
+  for (const source of sources) {
+    for (const stage of source.stages) {
+      const account = stage.role === 'output' ? stage.service.account?.() : undefined;
+      if (account === undefined) continue;
+      const counted = account.written + account.queued + (account.spooled ?? 0) + total(account.dropped);
+      const sink = sinks.get(account.sink) ?? { names: [], taken: 0, counted };
+      sink.names.push(`${source.name} … ${stage.name}`);
+      sink.taken += outputLedger(source, stage).taken;
+      sinks.set(account.sink, sink);
+    }
+  }
+  return [...sinks.values()].flatMap(({ names, taken, counted }) =>
+    taken === counted ? [] : [`${names.join(' and ')} took ${taken} events, and ${counted} are accounted for`],
+  );
+}

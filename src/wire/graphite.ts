@@ -1,0 +1,34 @@
+import { type Literal, writeBytes, writeDecimal, writeWideDecimal } from './ascii.ts';
+
+/** Graphite's plaintext protocol: `path value seconds`, a line each. */
+
+const SPACE = 0x20;
+const NEWLINE = 0x0a;
+
+/** Most bytes that writeGraphiteLine writes beside the prefix, the name and the counter. */
+export const GRAPHITE_ROOM = 40;
+
+/**
+ * Writes one counter: `prefix` (which ends with a dot), a name of `length` bytes at `start` of `from`, `counter` (`.pkts `
+ * or `.bytes `), its value by halves and the time in seconds since 1970 (`| 0`). Returns the offset behind the line.
+ */
+export function writeGraphiteLine(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  prefix: Literal,
+  from: DataView,
+  start: number,
+  length: number,
+  counter: Literal,
+  high: number,
+  low: number,
+  seconds: number,
+): number {
+  let to = writeBytes(view, prefix.writeTo(view, at), from, start, length);
+  to = writeWideDecimal(bytes, view, counter.writeTo(view, to), high, low);
+  bytes[to] = SPACE;
+  to = writeDecimal(view, to + 1, seconds);
+  bytes[to] = NEWLINE;
+  return to + 1;
+}

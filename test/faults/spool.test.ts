@@ -1,0 +1,131 @@
+// The spool against what kills processes and fills disks.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Lab, until } from '../../scripts/lab.js';
+import { Sender } from '../../src/delivery/sender.ts';
+import { Spool } from '../../src/delivery/spool.ts';
+import { StreamDestination } from '../../src/delivery/stream.ts';
+import { Peer } from '../support/peer.ts';
+
+let directory = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'flowlogd-spool-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+function spooler(first: number): ChildProcess {
+  const program = join(import.meta.dirname, 'spooler.js');
+  return spawn(process.execPath, [program, directory, String(first)], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+test('killed at 200 random moments: no record that the spool has taken is missing, and all are in order', async () => {
+  let next = 0;
+  let taken = 0;
+  for (let kill = 0; kill < 200; kill++) {
+    const child = spooler(next);
+    let said = '';
+    child.stdout?.on('data', (text) => {
+      said += text;
+    });
+    const closed = once(child, 'close');
+    await until('the spool to open', () => said.startsWith('open\n'));
+    await new Promise((done) => setTimeout(done, Math.random() * 20)); // the random moment: nothing is waited for
+    child.kill('SIGKILL');
+    await closed;
+
+    const numbers = (kind: string) =>
+      [...said.matchAll(new RegExp(`^${kind} (\\d+)\n`, 'gm'))].map(([, n]) => Number(n));
+    const acknowledged = numbers('a');
+    // The last one read may be committed though the process died before it could say so.
+    const committed = new Set([...numbers('c'), ...numbers('r').slice(-1)]);
+    const spool = new Spool(directory, 1 << 30, () => {});
+    const found: number[] = [];
+    for (let record = spool.read(); record; record = spool.read()) {
+      found.push(Number.parseInt(Buffer.from(record.bytes).toString(), 10));
+      spool.commit(record.position);
+    }
+    expect([spool.droppedCorrupt, spool.droppedFull]).toEqual([0, 0]);
+    spool.close();
+    const there = new Set([...found, ...committed]);
+    expect(acknowledged.filter((number) => !there.has(number))).toEqual([]);
+    expect(found).toEqual(found.toSorted((a, b) => a - b));
+    taken += acknowledged.length;
+    next = Math.max(next, ...acknowledged, ...found) + 1;
+  }
+  process.stdout.write(`  200 kills, ${taken} records taken\n`);
+  expect(taken).toBeGreaterThan(200);
+});
+
+test('a spool in use by another process is refused with its id, and free once that is killed', async () => {
+  const child = spooler(0);
+  await once(child.stdout!, 'data');
+  expect(() => new Spool(directory, 1 << 20, () => {})).toThrow(
+    `the spool ${directory} is in use by process ${child.pid}`,
+  );
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+  new Spool(directory, 1 << 20, () => {}).close();
+});
+
+test('a full disk is said once and counted, and the spool goes on when there is room again', async () => {
+  const lab = new Lab();
+  const mount = join(lab.directory, 'small');
+  lab.sh(`mkdir ${mount}; mount -t tmpfs -o size=512k tmpfs ${mount}`);
+  try {
+    writeFileSync(join(mount, 'ballast'), Buffer.alloc(256 << 10));
+    const log: string[] = [];
+    const reports = { notice: (text: string) => void log.push(text), error: (text: string) => void log.push(text) };
+    const socket = join(lab.directory, 'peer');
+    const file = join(lab.directory, 'received');
+    const settings = { spoolMax: 1 << 30, queueMax: 1 << 20, resend: 0, reconnect: 100, connectTimeout: 1000 };
+    const destination = new StreamDestination({ path: socket });
+    const sender = new Sender(destination, { ...settings, spool: join(mount, 'spool') }, reports);
+    sender.start();
+    let count = 0;
+    const push = (lines: number) => {
+      for (let i = 0; i < lines; i++) sender.push(Buffer.from(`${count++} `.padEnd(9_999, 'x').concat('\n')), 1);
+    };
+    const balance = () => {
+      const { sent, queued, spooled, dropped } = sender.counts();
+      expect(sent + queued + spooled + Object.values(dropped).reduce((a, b) => a + b)).toBe(count);
+    };
+    push(200);
+    const full = sender.counts();
+    expect(full.spooled).toBeGreaterThan(15);
+    expect(full.queued).toBeGreaterThan(90);
+    expect(full.dropped['spool full']).toBe(200 - full.spooled - full.queued);
+    expect(log.filter((line) => line.includes('ENOSPC'))).toHaveLength(1);
+    balance();
+
+    rmSync(join(mount, 'ballast'));
+    push(1);
+    expect(sender.counts().spooled).toBeGreaterThan(full.spooled + 10);
+    expect(log.filter((line) => line.includes('is written again'))).toHaveLength(1);
+    balance();
+
+    const peer = new Peer(socket, file);
+    await peer.start();
+    const { queued, spooled } = sender.counts();
+    await until('all that was kept', () => sender.counts().sent === queued + spooled);
+    balance();
+    await sender.drain(1000);
+    await until('the file', () => peer.text().split('\n').length > queued + spooled);
+    const numbers = peer
+      .text()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => Number.parseInt(line, 10));
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+    expect(new Set(numbers).size).toBe(queued + spooled);
+    expect(readdirSync(join(mount, 'spool')).sort()).toEqual(['lock', 'position']);
+    await peer.kill();
+  } finally {
+    lab.sh(`umount -l ${mount}`);
+    lab.close();
+  }
+});

@@ -1,0 +1,32 @@
+// What the daemon promises beside speed: memory that has a bound, and a start that nobody notices.
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { busyNamespace, timeToFirstEvent } from '../../scripts/bench/startup.js';
+import { Lab } from '../../scripts/lab.js';
+
+test('a million connections fit 250 MB, and five million that come and go add nothing', () => {
+  const script = join(import.meta.dirname, '../../scripts/bench/memory.js');
+  const said = execFileSync(process.execPath, [script], { encoding: 'utf8' });
+  const { full, most, reported } = JSON.parse(said.trim().split('\n').at(-1) ?? '');
+  console.info(said);
+  expect(reported).toBe(5_000_000);
+  expect(full).toBeLessThan(250);
+  expect(most).toBeLessThan(250);
+  // What V8 takes for its young generation once it is busy, and nothing that grows with the connections.
+  expect(most - full).toBeLessThan(30);
+});
+
+test('the first event is written within half a second of the start', async () => {
+  const lab = new Lab();
+  try {
+    const namespace = await busyNamespace(lab);
+    // The quickest of a few: this machine has others to serve too.
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 4; i++) least = Math.min(least, await timeToFirstEvent(lab, namespace));
+    console.info(`${least.toFixed(0)} ms to the first event`);
+    expect(least).toBeLessThan(500);
+  } finally {
+    lab.close();
+  }
+});
