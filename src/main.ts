@@ -5,6 +5,9 @@ import { readArguments, USAGE, UsageError } from './cli/arguments.ts';
 /** What the process ends with, as in ulogd: 1 for anything that keeps it from starting, 2 for a log that cannot be opened. */
 process.exitCode = await main(process.argv.slice(2));
 
+// What nobody reads any more (`flowlogd check FILE | head`) is no error.
+process.stdout.on('error', () => process.exit());
+
 async function main(args: readonly string[]): Promise<number> {
   try {
     const parsed = readArguments(args);
@@ -22,6 +25,8 @@ async function main(args: readonly string[]): Promise<number> {
       case 'spool':
         return (await import('./cli/spool.ts')).spool(parsed);
       case 'run':
+        // Until files are open there is nothing to open again, and the signal must not end us.
+        process.on('SIGHUP', () => {});
         return (await import('./cli/run.ts')).run(parsed);
     }
   } catch (error) {

@@ -1,4 +1,5 @@
 import { type Config, loadConfig, parseConfig } from '../config/config.ts';
+import { nearest } from '../config/nearest.ts';
 import { type OptionSpecs, type OptionValues, resolveOptions } from '../config/option.ts';
 import { type Problem, sortProblems } from '../config/problem.ts';
 import { type Plan, planStacks, type Step } from '../pipeline/plan.ts';
@@ -46,8 +47,20 @@ export async function load(file: string, text?: string): Promise<Loaded> {
     found.length = 0;
     plans = planStacks(stacks, file, await loadCatalog(), found);
   }
-  problems.push(...found);
+  problems.push(...found, ...strayNames(config));
   return { config, plans, problems: sortProblems(problems) };
+}
+
+/** Sections that no stack uses are common; one whose name is near that of a missing one is probably a slip. */
+function strayNames({ file, stacks, sections }: Config): Problem[] {
+  const ids = new Set(stacks.flatMap(({ steps }) => steps.map(({ id }) => id)));
+  const missing = [...ids].filter((id) => !sections.has(id));
+  return [...sections.values()].flatMap(({ name, line, column }) => {
+    const meant = ids.has(name) ? undefined : nearest(name, missing);
+    if (meant === undefined) return [];
+    const message = `no stack has a step [${name}], and there is no section [${meant}]: did you mean it?`;
+    return [{ file, line, column, message, severity: 'warning' as const }];
+  });
 }
 
 export const hasErrors = (problems: readonly Problem[]): boolean =>

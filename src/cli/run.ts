@@ -65,7 +65,9 @@ async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | u
   try {
     if ((await crew.start()) === 0) throw new Error('not a single stack could be started');
     if (identity !== undefined) await crew.become(identity);
-    log.notice(`flowlogd runs ${config.stacks.length} stacks of ${config.file}`);
+    log.notice(
+      `flowlogd runs ${config.stacks.length} ${config.stacks.length === 1 ? 'stack' : 'stacks'} of ${config.file}`,
+    );
     notifyServiceManager('READY=1');
     reportReady();
     const signal = await Promise.race([ended, crew.broken]);

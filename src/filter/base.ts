@@ -144,14 +144,14 @@ function linkIpv6(write: Slots<typeof baseKeys>, transport: DecodeTransport, com
     record.setNumber(priority, (word >>> 20) & 0xff);
     record.setNumber(flowlabel, word & 0xfffff);
     record.setNumber(hoplimit, view.getUint8(start + 7));
-    const known = walkExtensionHeaders(view, start, end, chain);
+    const known = walkExtensionHeaders(view, start, end, chain, compat);
     if (chain.fragmented) {
       record.setNumber(fragoff, chain.fragmentOffset);
       record.setNumber(fragid, chain.fragmentId);
     }
     if (chain.authenticated && !compat) record.setNumber(spi, chain.spi);
     if (!known) return;
-    const later = chain.fragmentOffset !== 0;
+    const { later } = chain;
     if (compat && !later && chain.protocol === IPPROTO_ESP && !fitsAsExtension(view, chain.offset, end)) return;
     record.setNumber(nexthdr, chain.protocol);
     // ulogd 2.0.8 leaves ip.protocol out where it finds nothing to decode.

@@ -37,7 +37,7 @@ export default defineFilter({
         return view.getUint8(start + 9) === IPPROTO_TCP && header >= IPV4_HEADER && !later ? start + header : -1;
       }
       if (version !== 6 || end - start < IPV6_HEADER || !walkExtensionHeaders(view, start, end, chain)) return -1;
-      return chain.protocol === IPPROTO_TCP && chain.fragmentOffset === 0 ? chain.offset : -1;
+      return chain.protocol === IPPROTO_TCP && !chain.later ? chain.offset : -1;
     }
 
     return {

@@ -88,11 +88,7 @@ function standard(fd: 1 | 2): Destination {
 function syslog(): Destination {
   const send = (level: number, message: string) => {
     const text = `<${SYSLOG_PRIORITY[level] ?? 29}>flowlogd[${process.pid}]: ${message}`;
-    try {
-      notify('/dev/log', text);
-    } catch {
-      process.stderr.write(`${line(level, message)}\n`); // no syslogd: better there than nowhere
-    }
+    if (!notify('/dev/log', text)) process.stderr.write(`${line(level, message)}\n`); // no syslogd: better there than nowhere
   };
   return { write: send, reopen() {} };
 }

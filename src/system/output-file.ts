@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { OutputAccount } from '../pipeline/ledger.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
@@ -67,12 +67,12 @@ export class OutputFile {
   open(): void {
     if (this.#fd >= 0) return;
     try {
-      this.#fd = openSync(this.path, 'a', 0o644);
+      this.#fd = openForAppending(this.path);
     } catch (error) {
       if (!isMissing(error)) throw new Error(`cannot open ${this.path}: ${reason(error)}`);
       try {
         mkdirSync(dirname(this.path), 0o755);
-        this.#fd = openSync(this.path, 'a', 0o644);
+        this.#fd = openForAppending(this.path);
       } catch (second) {
         // A folder that is there already: then the first reason is the one.
         throw new Error(`cannot open ${this.path}: ${reason(isThere(second) ? error : second)}`);
@@ -262,3 +262,15 @@ export class OutputFile {
 const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const { O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+
+/** A FIFO must neither wait for its reader when it is opened nor when it is full: what does not fit is dropped and counted. */
+function openForAppending(path: string): number {
+  try {
+    return openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o644);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    return openSync(path, O_RDWR | O_APPEND | O_NONBLOCK); // a FIFO that nobody reads yet (fifo(7))
+  }
+}

@@ -1,5 +1,6 @@
 const QUOTE = 0x22;
-const ZERO = 0x30;
+const DELETE = 0x7f;
+const HEX = '0123456789ABCDEF';
 const BACKSLASH = 0x5c;
 
 /** Second byte of the short escapes (RFC 8259, section 7), by control character; 0 for those that need `\u`. */
@@ -18,7 +19,7 @@ for (const [control, letter] of [
 export const jsonStringRoom = (length: number): number => 6 * length + 2;
 
 /**
- * Writes bytes as a JSON string with its quotes. UTF-8 passes as it is; a byte that is no UTF-8 becomes U+FFFD, or, when
+ * Writes bytes as a JSON string with its quotes. UTF-8 passes as it is but for controls; a byte that is no UTF-8 becomes U+FFFD, or, when
  * `strict`, nothing is written and -1 returned.
  */
 export function writeJsonString(
@@ -42,30 +43,43 @@ export function writeJsonString(
         bytes[to++] = 0xbf;
         bytes[to++] = 0xbd;
         i++;
+      } else if (!strict && isControl(from, i)) {
+        to = writeEscape(bytes, to, size === 2 ? from[i + 1]! : 0x2000 | (from[i + 2]! & 0x3f));
+        i += size;
       } else {
         for (const next = i + size; i < next; i++) bytes[to++] = from[i]!;
       }
       continue;
     }
     i++;
-    if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) {
+    if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH && (byte !== DELETE || strict)) {
       bytes[to++] = byte;
-      continue;
-    }
-    bytes[to++] = BACKSLASH;
-    if (byte >= 0x20) bytes[to++] = byte;
-    else if (SHORT_ESCAPE[byte] !== 0) bytes[to++] = SHORT_ESCAPE[byte]!;
-    else {
-      // `\u001B`: upper case, as jansson has it.
-      bytes[to++] = 0x75;
-      bytes[to++] = ZERO;
-      bytes[to++] = ZERO;
-      bytes[to++] = ZERO + (byte >> 4);
-      bytes[to++] = (byte & 15) < 10 ? ZERO + (byte & 15) : 0x37 + (byte & 15);
+    } else if (byte < 0x20 ? SHORT_ESCAPE[byte] === 0 : byte === DELETE) {
+      to = writeEscape(bytes, to, byte);
+    } else {
+      bytes[to++] = BACKSLASH;
+      bytes[to++] = byte < 0x20 ? SHORT_ESCAPE[byte]! : byte;
     }
   }
   bytes[to++] = QUOTE;
   return to;
+}
+
+/** `\u001B`: upper case, as jansson has it. */
+function writeEscape(bytes: Uint8Array, at: number, code: number): number {
+  bytes[at] = BACKSLASH;
+  bytes[at + 1] = 0x75;
+  for (let i = 0; i < 4; i++) bytes[at + 2 + i] = HEX.charCodeAt((code >> (12 - 4 * i)) & 15);
+  return at + 6;
+}
+
+/**
+ * Whether the UTF-8 sequence at `at` is one that a terminal or a reader of lines may obey: C1 controls (U+0080 to U+009F)
+ * and the separators of lines and paragraphs (U+2028, U+2029).
+ */
+export function isControl(from: Uint8Array, at: number): boolean {
+  if (from[at] === 0xc2) return from[at + 1]! < 0xa0;
+  return from[at] === 0xe2 && from[at + 1] === 0x80 && (from[at + 2]! & 0xfe) === 0xa8;
 }
 
 /** Length of the well-formed UTF-8 sequence that begins at `at` with a byte above 0x7f (Unicode, table 3-7), or 0. */

@@ -1,5 +1,5 @@
 import { writePaddedHex } from './ascii.ts';
-import { utf8Length } from './json-text.ts';
+import { isControl, utf8Length } from './json-text.ts';
 
 const BACKSLASH = 0x5c;
 const TAB = 0x09;
@@ -11,7 +11,7 @@ export const printableRoom = (length: number): number => 4 * length;
 
 /**
  * Writes text from outside (a rule's prefix, an interface name) so that it can neither begin a line of its own nor speak
- * to a terminal: control characters become `\x1b` and the like. UTF-8 passes; C1 controls and bytes that are no UTF-8 are
+ * to a terminal: control characters become `\x1b` and the like. UTF-8 passes; C1 controls, line separators and bytes that are no UTF-8 are
  * escaped too. `compat` leaves TAB and everything from 0x80 as it is, as ulogd 2.0.8 writes them.
  */
 export function writePrintable(
@@ -33,8 +33,7 @@ export function writePrintable(
     }
     let size = 0;
     if (compat) size = byte === TAB || byte > DELETE ? 1 : 0;
-    // U+0080 to U+009F are c2 80 to c2 9f.
-    else if (byte > DELETE && !(byte === 0xc2 && from[i + 1]! < 0xa0)) size = utf8Length(from, i, end);
+    else if (byte > DELETE && !isControl(from, i)) size = utf8Length(from, i, end);
     if (size === 0) {
       bytes[to++] = BACKSLASH;
       bytes[to++] = 0x78; // x

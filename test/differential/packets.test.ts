@@ -6,6 +6,7 @@ import { DifferentialLab, log } from '../support/differential.ts';
 import {
   Dice,
   ethernet,
+  fragment,
   icmp,
   ipv4,
   ipv6,
@@ -160,6 +161,23 @@ describe('packets', () => {
       Object.values(SEGMENTS).map((each) => v6(ipv6({ extensions }, each))),
     );
     await lab.scene('ip6-extensions', chain('ip6', 'prerouting', `${log('prefix "scene"')} drop`), frames, 'some');
+  });
+  test('later IPv6 fragments: what stands behind the fragment header is no header, whatever it says', async () => {
+    const next = [0, 6, 17, 43, 44, 50, 51, 58, 59, 60, 135];
+    // 2.0.8 goes on from a second fragment header, whatever that says comes next: every length up to it and beyond.
+    const payloads = [0, 17, 43, 44, 50, 59].flatMap((inner) =>
+      count(18).map((length) => Buffer.alloc(length).fill(inner, 0, Math.min(1, length))),
+    );
+    const frames = next.flatMap((protocol) =>
+      payloads.map((payload) => b6(ipv6({ extensions: [fragment(1480, false)] }, segment(protocol, payload)))),
+    );
+    await lab.scene(
+      'later-fragments',
+      chain('bridge', 'prerouting', `${log('prefix "later"')} drop`, -300),
+      frames,
+      'some',
+      'fb1',
+    );
   });
   test('packets cut by the rule at every byte', async () => {
     const lengths = count(100).map((length) => length + 1);

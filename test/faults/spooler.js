@@ -4,7 +4,7 @@ import { writeSync } from 'node:fs';
 import { Spool } from '../../dist/delivery/spool.js';
 
 const [directory, first] = process.argv.slice(2);
-const spool = new Spool(/** @type {string} */ (directory), 1 << 20, () => {});
+const spool = new Spool(/** @type {string} */ (directory), 1 << 30, () => {});
 const say = (/** @type {string} */ text) => writeSync(1, `${text}\n`);
 say('open');
 for (let i = Number(first); ; i++) {
