@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import { Daemon, killRest, logDatagrams, Run, sendDatagrams } from '../support/daemon.ts';
-import { Peer } from '../support/peer.ts';
+import { killPeers, Peer } from '../support/peer.ts';
 
 let lab: Lab;
 let namespace = '';
@@ -14,6 +14,7 @@ beforeAll(() => {
   logDatagrams(lab, namespace, 5);
 });
 afterEach(killRest);
+afterEach(killPeers);
 afterAll(() => lab?.close());
 
 const CONFIGURATION = `[global]

@@ -13,33 +13,44 @@ const TAKES = `
     if (file) socket.on('data', (bytes) => appendFileSync(file, bytes));
   }).listen(where.startsWith('/') ? where : { port: Number(where), host: '127.0.0.1' }, () => console.log('listens'));`;
 
+const running = new Set<Peer>();
+
+/** Kills the peers that a test that failed has left running: for `afterEach`. One that is left keeps the test run from ending. */
+export async function killPeers(): Promise<void> {
+  await Promise.all([...running].map((peer) => peer.kill()));
+}
+
 /** A peer that listens on a port of 127.0.0.1 or a unix socket; without a file it accepts and never reads. */
 export class Peer {
   readonly #where: string;
   readonly #file: string;
   #process: ChildProcess | undefined;
+  #ended: Promise<unknown> = Promise.resolve();
 
   constructor(where: number | string, file = '') {
     this.#where = String(where);
     this.#file = file;
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when it listens; fails when it ends instead. A sender may have connected by then. */
   async start(): Promise<void> {
     const child = spawn(process.execPath, ['-e', TAKES, this.#where, this.#file], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.#process = child;
-    await once(child.stdout, 'data');
+    this.#ended = once(child, 'exit');
+    running.add(this);
+    const ended = this.#ended.then(() => {
+      throw new Error(`the peer on ${this.#where} ended before it listened`);
+    });
+    await Promise.race([once(child.stdout, 'data'), ended]);
   }
 
   /** SIGKILL, and resolves when it is gone. */
   async kill(): Promise<void> {
-    const child = this.#process;
-    this.#process = undefined;
-    if (!child || child.exitCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    this.#process?.kill('SIGKILL');
+    await this.#ended;
+    running.delete(this);
   }
 
   /** What it has got over all its lives. */
