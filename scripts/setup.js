@@ -13,7 +13,7 @@ export const PACKAGES = {
   // g++ because node-gyp links with it, also plain C.
   compiler: ['gcc', 'g++', 'make', 'python3'],
   lab: ['iptables', 'iproute2', 'conntrack', 'iputils-ping', 'procps'],
-  ulogd: ['ulogd2', 'ulogd2-json', 'nftables'],
+  ulogd: ['ulogd2', 'ulogd2-json', 'ulogd2-pcap', 'nftables'],
   // What reads what plugins write, and writes what they read.
   peers: ['nfacct', 'rsyslog', 'tcpdump', 'tshark', 'libxml2-utils'],
 };

@@ -51,6 +51,8 @@ export class Spool {
   #readDamage = 0;
   /** Where reading goes on. */
   #at: Position;
+  /** Behind the last record that was read: before `#at` when damage is all that follows it. */
+  #taken: Position | undefined;
   #nextSegment: number;
   #nextEvent: number;
   #failing = false;
@@ -130,22 +132,23 @@ export class Spool {
 
   /** The next record, or undefined when all are read. */
   read(): Spooled | undefined {
-    for (;;) {
+    while (!this.isRead) {
       const segment = this.#segments.find((one) => one.segment >= this.#at.segment);
-      if (segment === undefined) return this.#atEnd();
+      if (segment === undefined) break;
       if (segment.segment > this.#at.segment || this.#reader === undefined) this.#enter(segment);
       const record = this.#nextRecord(segment.size);
       if (record !== undefined) return this.#take(record, segment);
       const next = this.#segments[this.#segments.indexOf(segment) + 1];
-      if (next === undefined) return this.#atEnd();
+      if (next === undefined) break;
       this.#enter(next);
     }
+    return this.#atEnd();
   }
 
   /** Says that all up to this position is delivered: it is not read again after a restart, and its segments go. */
   commit(position: Position): void {
-    const done = this.isRead && position.segment === this.#at.segment && position.offset === this.#at.offset;
-    const at = done ? { ...position, segment: this.#nextSegment, offset: 0 } : position;
+    const done = this.isRead && position.segment === this.#taken?.segment && position.offset === this.#taken.offset;
+    const at = done ? { ...this.#at, segment: this.#nextSegment, offset: 0 } : position;
     this.#positionFile.write(at);
     if (done) {
       this.#closeReader();
@@ -268,6 +271,7 @@ export class Spool {
   #take(record: SegmentRecord, { segment }: Segment): Spooled {
     const event = this.#miss(record.firstEvent) + record.events;
     this.#at = { segment, offset: record.end, event };
+    this.#taken = this.#at;
     return { bytes: record.bytes, events: record.events, time: record.time, position: this.#at };
   }
 
@@ -278,8 +282,12 @@ export class Spool {
     return this.#at.event + missing;
   }
 
+  /** Moves to the end, also over damage there: what a crash tore is not waited for. */
   #atEnd(): undefined {
-    this.#at = { ...this.#at, event: this.#miss(this.#nextEvent) };
+    const last = this.#segments[this.#segments.length - 1];
+    const { segment, offset } = this.#at;
+    const end = last?.segment === segment ? Math.max(offset, last.size) : offset;
+    this.#at = { segment, offset: end, event: this.#miss(this.#nextEvent) };
   }
 
   #nextRecord(limit: number): SegmentRecord | undefined {

@@ -1,7 +1,7 @@
 // The spool against what kills processes and fills disks.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -139,5 +139,32 @@ test('a full disk is said once and counted, and the spool goes on when there is 
     await sender.drain(0);
     lab.sh(`umount -l ${mount}`);
     lab.close();
+  }
+});
+
+test('a record that a crash tore at the end of the spool delays no end, and goes with its segment', async () => {
+  const path = join(directory, 'spool');
+  const before = new Spool(path, 1 << 30, () => {});
+  for (let i = 0; i < 5; i++) before.append({ bytes: Buffer.from(`${i} xxx\n`), events: 1, time: 0 });
+  before.close();
+  const [segment] = readdirSync(path).filter((name) => name.endsWith('.spool')) as [string];
+  truncateSync(join(path, segment), statSync(join(path, segment)).size - 1);
+
+  const peer = new Peer(join(directory, 'peer'), join(directory, 'received'));
+  await peer.start();
+  const settings = { spoolMax: 1 << 30, queueMax: 1 << 20, resend: 0, reconnect: 100, connectTimeout: 1000 };
+  const destination = new StreamDestination({ path: join(directory, 'peer') });
+  const sender = new Sender(destination, { ...settings, spool: path }, { notice() {}, error() {} });
+  try {
+    sender.start();
+    await until('the whole ones', () => peer.text() === '0 xxx\n1 xxx\n2 xxx\n3 xxx\n');
+    const begin = performance.now();
+    await sender.drain(20_000);
+    expect(performance.now() - begin, 'a sender that waits for the torn one waits to the last').toBeLessThan(10_000);
+    expect(sender.counts()).toMatchObject({ recovered: 4, sent: 4, spooled: 0, damaged: 1 });
+    expect(readdirSync(path).sort()).toEqual(['lock', 'position']);
+    await peer.kill();
+  } finally {
+    await sender.drain(0);
   }
 });
