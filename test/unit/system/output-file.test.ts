@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   mkdirSync,
   mkdtempSync,
@@ -352,4 +353,22 @@ describe('logrotate', () => {
     expect(text()).toBe('again\n');
     expect(reports[1]).toBe('/out is written again; 4 lines were dropped so far');
   });
+});
+
+test('a FIFO waits neither for its reader nor for room: what does not fit is dropped and counted', () => {
+  execFileSync('mkfifo', [path]);
+  const file = new OutputFile(path, (message) => reports.push(message));
+  files.push(file);
+  file.open();
+  const line = Buffer.from(`${'x'.repeat(99)}\n`);
+  for (let i = 0; i < 2000; i++) {
+    file.buffer.ensure(line.length);
+    file.buffer.bytes.set(line, file.buffer.length);
+    file.endLine(file.buffer.length + line.length);
+  }
+  file.flush();
+  expect(file.written).toBeGreaterThan(0);
+  expect(file.dropped).toBeGreaterThan(1000); // a pipe holds 64 KiB
+  expect(reports).toHaveLength(1);
+  expect(reports[0]).toContain('EAGAIN');
 });
