@@ -1,14 +1,14 @@
-import type { KeySpec, ReadSpec } from '../pipeline/key.ts';
+import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import { ABSENT, UNREAD } from '../pipeline/record.ts';
 import { writePaddedHex } from '../wire/ascii.ts';
+import { addressReads } from './address-reads.ts';
 
 /** `0x` and the 32 digits of 16 bytes. */
 const LENGTH = 34;
 /** Offset of the last four bytes' digits, where an IPv4 address stands. */
 const IPV4_DIGITS = 26;
 
-const address = { type: 'ip', optional: true } as const satisfies ReadSpec;
 const text = (doc: string) => ({ type: 'rawstr', plain: true, doc }) as const satisfies KeySpec;
 
 /** IP2BIN: addresses as hexadecimal literals of a database. */
@@ -18,16 +18,7 @@ export default defineFilter({
   accepts: ['packet', 'flow'],
   example: 'stack=ct1:NFCT,ip2bin1:IP2BIN,op1:OPRINT',
   options: {},
-  reads: {
-    'ip.saddr': address,
-    'ip.daddr': address,
-    'orig.ip.saddr': address,
-    'orig.ip.daddr': address,
-    'reply.ip.saddr': address,
-    'reply.ip.daddr': address,
-    'arp.saddr': address,
-    'arp.daddr': address,
-  },
+  reads: addressReads,
   writes: {
     'ip.saddr.bin': text('Source address of the packet.'),
     'ip.daddr.bin': text('Destination address of the packet.'),

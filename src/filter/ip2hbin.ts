@@ -1,9 +1,9 @@
-import type { KeySpec, ReadSpec } from '../pipeline/key.ts';
+import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import { ABSENT, UNREAD } from '../pipeline/record.ts';
 import { HOST_LITTLE_ENDIAN } from '../wire/netlink.ts';
+import { addressReads } from './address-reads.ts';
 
-const address = { type: 'ip', optional: true } as const satisfies ReadSpec;
 const host = (doc: string) => ({ type: 'ip', doc }) as const satisfies KeySpec;
 
 /** IP2HBIN: IPv4 addresses as numbers that compare and sort. */
@@ -13,16 +13,7 @@ export default defineFilter({
   accepts: ['packet', 'flow'],
   example: 'stack=ct1:NFCT,ip2hbin1:IP2HBIN,op1:OPRINT',
   options: {},
-  reads: {
-    'ip.saddr': address,
-    'ip.daddr': address,
-    'orig.ip.saddr': address,
-    'orig.ip.daddr': address,
-    'reply.ip.saddr': address,
-    'reply.ip.daddr': address,
-    'arp.saddr': address,
-    'arp.daddr': address,
-  },
+  reads: addressReads,
   writes: {
     'ip.hsaddr': host('Source address of the packet, in host order.'),
     'ip.hdaddr': host('Destination address of the packet, in host order.'),

@@ -1,9 +1,9 @@
-import type { KeySpec, ReadSpec } from '../pipeline/key.ts';
+import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import { ABSENT, UNREAD } from '../pipeline/record.ts';
 import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+import { addressReads } from './address-reads.ts';
 
-const address = { type: 'ip', optional: true } as const satisfies ReadSpec;
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
 
 /** IP2STR: addresses as people write them. */
@@ -13,16 +13,7 @@ export default defineFilter({
   accepts: ['packet', 'flow'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,json1:JSON',
   options: {},
-  reads: {
-    'ip.saddr': address,
-    'ip.daddr': address,
-    'orig.ip.saddr': address,
-    'orig.ip.daddr': address,
-    'reply.ip.saddr': address,
-    'reply.ip.daddr': address,
-    'arp.saddr': address,
-    'arp.daddr': address,
-  },
+  reads: addressReads,
   writes: {
     'ip.saddr.str': { ...text('Source address of the packet.'), cim: 'src_ip' },
     'ip.daddr.str': { ...text('Destination address of the packet.'), cim: 'dest_ip' },

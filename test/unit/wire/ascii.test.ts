@@ -55,6 +55,30 @@ describe('numbers and text as bytes', () => {
   });
 });
 
+describe('copies of bytes', () => {
+  // Every pattern of a double that is a NaN, quiet and signalling, of both signs, among others; copied often enough for
+  // every compiler of V8 to have had its turn.
+  const source = new Uint8Array(512);
+  const from = new DataView(source.buffer);
+  const target = new Uint8Array(512);
+  const to = new DataView(target.buffer);
+
+  test.each([
+    ['writeBytes', ascii.writeBytes],
+    ['writeShort', ascii.writeShort],
+  ])('%s moves the bits as they are, NaN or not', (_, copy) => {
+    for (let round = 0; round < 20_000; round++) {
+      for (let i = 0; i < 64; i++) source[i] = (Math.imul(round + 1, 2654435761) >>> (i % 24)) ^ (i * 37);
+      const nan = round % 57;
+      source[nan + 7] = round % 2 === 0 ? 0x7f : 0xff;
+      source[nan + 6] = 0xf0 | (round & 15);
+      const length = round % 65;
+      expect(copy(to, 3, from, 0, length)).toBe(3 + length);
+      for (let i = 0; i < length; i++) if (target[3 + i] !== source[i]) expect.fail(`round ${round}, byte ${i}`);
+    }
+  });
+});
+
 describe('addresses as text, as inet_ntop of glibc', () => {
   // The right column is what `python3 -c 'import socket; print(socket.inet_ntop(...))'` prints.
   test.each([
