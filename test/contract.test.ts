@@ -4,6 +4,7 @@ import { loadCatalog } from '../src/cli/registry.ts';
 import { parseConfig } from '../src/config/config.ts';
 import { resolveOptions } from '../src/config/option.ts';
 import type { Problem } from '../src/config/problem.ts';
+import { isSecretKey } from '../src/config/secret.ts';
 import { planStacks } from '../src/pipeline/plan.ts';
 
 const catalog = await loadCatalog();
@@ -32,6 +33,10 @@ describe.each(catalog.map((plugin) => [plugin.name, plugin] as const))('%s', (na
       }
       if (option.type === 'choice') expect(option.choices).toContain(option.default);
     }
+  });
+
+  test('has options whose names and types agree on what is secret', () => {
+    for (const [key, { type }] of Object.entries(plugin.options)) expect(isSecretKey(key), key).toBe(type === 'secret');
   });
 
   test('reads only keys that some plugin writes, with the same type', () => {

@@ -62,10 +62,19 @@ function describe(plugin: Plugin): string {
 
 function optionLine(name: string, spec: OptionSpec): string {
   const type = spec.type === 'int' ? 'Integer' : spec.type === 'bool' ? 'Boolean' : 'String';
-  const unit = spec.type === 'int' && spec.unit ? ` ${spec.unit}` : '';
-  const shown = typeof spec.default === 'boolean' ? Number(spec.default) : spec.default;
-  const choices = spec.type === 'choice' ? `, one of ${spec.choices.join(' ')}` : '';
-  return `Var: ${name} (${type}, Default: ${shown}${unit}${choices}${spec.required ? ', Mandatory' : ''})\t${spec.doc}`;
+  const required = spec.required ? ', Mandatory' : '';
+  return `Var: ${name} (${type}, Default: ${shownDefault(spec)}${limits(spec)}${required})\t${spec.doc}`;
+}
+
+function shownDefault(spec: OptionSpec): string {
+  if (spec.type === 'secret') return '';
+  return String(spec.type === 'bool' ? Number(spec.default) : spec.default);
+}
+
+function limits(spec: OptionSpec): string {
+  if (spec.type === 'int' && spec.unit) return ` ${spec.unit}`;
+  if (spec.type === 'choice') return `, one of ${spec.choices.join(' ')}`;
+  return spec.type === 'secret' ? ', or env:NAME or file:PATH' : '';
 }
 
 function inputLines(reads: ReadSpecs | 'every' | undefined): string[] {

@@ -92,9 +92,13 @@ function optionTable(options: OptionSpecs): string {
 function typeText(spec: OptionSpec): string {
   if (spec.type === 'int') return integerText(spec);
   if (spec.type !== 'choice')
-    return { bool: '0 or 1', string: 'text', list: 'words, comma between', lines: 'text, as often as needed' }[
-      spec.type
-    ];
+    return {
+      bool: '0 or 1',
+      string: 'text',
+      secret: 'a secret: text, `file:/path` or `env:NAME`',
+      list: 'words, comma between',
+      lines: 'text, as often as needed',
+    }[spec.type];
   const words = spec.choices.map((choice) => `\`${choice || '""'}\``);
   return words.length === 1 ? `${words[0]}` : `one of ${words.join(', ')}`;
 }
@@ -106,7 +110,7 @@ function integerText({ min = 0, max = ALL_BITS, unit }: IntOption): string {
 }
 
 function shownDefault(spec: OptionSpec): string {
-  if (spec.type === 'list' || spec.type === 'lines' || spec.default === '') return 'none';
+  if (spec.type === 'list' || spec.type === 'lines' || spec.type === 'secret' || spec.default === '') return 'none';
   if (spec.default === ALL_BITS) return '`0xffffffff`';
   return `\`${spec.type === 'bool' ? Number(spec.default) : spec.default}\``;
 }

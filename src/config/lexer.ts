@@ -1,4 +1,5 @@
 import { type Place, type Problem, quote, withoutMark } from './problem.ts';
+import { isSecretKey } from './secret.ts';
 
 /** `key=value` in a section. */
 export interface Entry extends Place {
@@ -110,7 +111,8 @@ function readEntry(line: Line, start: number): Entry | undefined {
   const value = readWord(line, valueStart, AROUND_WORDS);
   if (!value) return undefined;
   if (!value.quoted && value.text.startsWith('#') && valueStart > key.end + 1) {
-    report(line, 'warning', value.start, `${quote(value.text)} is read as the value, not as a comment`);
+    const what = isSecretKey(key.text) ? 'this' : quote(value.text);
+    report(line, 'warning', value.start, `${what} is read as the value, not as a comment`);
   }
   return {
     file: line.file,

@@ -1,9 +1,12 @@
 import { suggestion } from './nearest.ts';
 import type { ChoiceOption, IntOption, LinesOption, ListOption, OptionSpec } from './option.ts';
 import { quote } from './problem.ts';
+import { Secret } from './secret.ts';
 
 /** A value of the type that its option says, or what is wrong with the text. */
-export type Parsed = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
+export type Parsed =
+  | { readonly ok: true; readonly value: unknown; readonly doubt?: string | undefined }
+  | { readonly ok: false; readonly message: string };
 
 /** Reads the text of a value as its option says. Messages hold the text and what is allowed. */
 export function parseValue(spec: Exclude<OptionSpec, LinesOption>, text: string): Parsed {
@@ -14,6 +17,8 @@ export function parseValue(spec: Exclude<OptionSpec, LinesOption>, text: string)
       return parseBoolean(text);
     case 'string':
       return { ok: true, value: text };
+    case 'secret':
+      return parseSecret(text);
     case 'choice':
       return parseChoice(spec, text);
     case 'list':
@@ -47,6 +52,13 @@ function parseBoolean(text: string): Parsed {
   if (/^(?:yes|on|true)$/i.test(text)) return { ok: true, value: true };
   if (/^(?:no|off|false)$/i.test(text)) return { ok: true, value: false };
   return { ok: false, message: `${quote(text)} is neither yes nor no (1, 0, yes, no, on, off, true, false)` };
+}
+
+/** The message never holds the text. Who checks may not be who will run, so a secret that is out of reach is no error. */
+function parseSecret(text: string): Parsed {
+  const value = new Secret(text);
+  const { fault } = value;
+  return fault === undefined ? { ok: true, value, doubt: value.doubt } : { ok: false, message: fault };
 }
 
 function parseChoice(spec: ChoiceOption, text: string): Parsed {

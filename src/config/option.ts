@@ -2,6 +2,7 @@ import { afterValue, type Entry, ignoredText, type Section } from './lexer.ts';
 import { suggestion } from './nearest.ts';
 import { parseValue } from './option-value.ts';
 import { type Place, type Problem, quote } from './problem.ts';
+import type { Secret } from './secret.ts';
 
 interface Described<Default> {
   readonly default: Default;
@@ -28,8 +29,11 @@ export interface BoolOption extends Described<boolean> {
 /** Any text. */
 export interface StringOption extends Described<string> {
   readonly type: 'string';
-  /** Never to be shown or logged. */
-  readonly secret?: true;
+}
+
+/** A password or token: a literal, `env:NAME` or `file:/path`. It prints as `***` wherever it goes. */
+export interface SecretOption extends Described<Secret> {
+  readonly type: 'secret';
 }
 
 /** One of a few words, in any case. */
@@ -50,7 +54,7 @@ export interface LinesOption extends Described<readonly Entry[]> {
   readonly type: 'lines';
 }
 
-export type OptionSpec = IntOption | BoolOption | StringOption | ChoiceOption | ListOption | LinesOption;
+export type OptionSpec = IntOption | BoolOption | StringOption | SecretOption | ChoiceOption | ListOption | LinesOption;
 
 /** Options by key. */
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
@@ -62,13 +66,15 @@ export type OptionValue<Spec> = Spec extends { readonly type: 'int' }
     ? boolean
     : Spec extends { readonly type: 'string' }
       ? string
-      : Spec extends { readonly type: 'choice'; readonly choices: readonly (infer Choice)[] }
-        ? Choice
-        : Spec extends { readonly type: 'list' }
-          ? readonly string[]
-          : Spec extends { readonly type: 'lines' }
-            ? readonly Entry[]
-            : never;
+      : Spec extends { readonly type: 'secret' }
+        ? Secret
+        : Spec extends { readonly type: 'choice'; readonly choices: readonly (infer Choice)[] }
+          ? Choice
+          : Spec extends { readonly type: 'list' }
+            ? readonly string[]
+            : Spec extends { readonly type: 'lines' }
+              ? readonly Entry[]
+              : never;
 
 /** The values of a plugin's options, by key: what `link` is given. */
 export type OptionValues<Specs> = { readonly [Key in keyof Specs]: OptionValue<Specs[Key]> };
@@ -119,12 +125,13 @@ export function resolveOptions<const Specs extends OptionSpecs>(
     } else {
       const ignored = ignoredText(entry);
       if (ignored !== undefined) {
-        const text = spec.type === 'string' && spec.secret ? 'text' : quote(ignored);
+        const text = spec.type === 'secret' ? 'text' : quote(ignored);
         report(afterValue(entry), `${text} after the value is ignored: put a value with blanks in quotes`, 'warning');
       }
       const result = parseValue(spec, entry.value);
       if (result.ok) values[key] = result.value;
       else report(entry.valueColumn, result.message);
+      if (result.ok && result.doubt !== undefined) report(entry.valueColumn, result.doubt, 'warning');
     }
     given.set(key, entry);
   }

@@ -1,3 +1,5 @@
+import { withoutSecret } from './secret.ts';
+
 /** A place in a configuration file. Line and column count from 1, columns in UTF-16 units; line 0 is the file as a whole. */
 export interface Place {
   readonly file: string;
@@ -24,13 +26,15 @@ export class ConfigError extends Error {
 
 /**
  * One problem as compilers print it: `ulogd.conf:41:7: error: …`. With the text of the file, the line follows with a
- * caret under the place. That is for a terminal, not for a log: the line may hold a password.
+ * caret under the place; where the line holds a secret, without its value.
  */
 export function formatProblem(problem: Problem, text?: string): string {
   const { file, line, column, severity, message } = problem;
   const headline = `${line === 0 ? file : `${file}:${line}:${column}`}: ${severity}: ${message}`;
   const source = text === undefined ? undefined : withoutMark(text).split('\n')[line - 1];
   if (source === undefined) return headline;
+  const shown = withoutSecret(source);
+  if (shown !== source) return `${headline}\n  ${harmless(shown)}`;
   const indent = source.slice(0, column - 1).replace(/[^\t]/g, ' ');
   return `${headline}\n  ${harmless(source)}\n  ${indent}^`;
 }

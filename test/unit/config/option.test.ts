@@ -2,6 +2,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { lex } from '../../../src/config/lexer.ts';
 import { type OptionSpec, type OptionSpecs, resolveOptions } from '../../../src/config/option.ts';
 import { formatProblem, sortProblems } from '../../../src/config/problem.ts';
+import { NO_SECRET } from '../../../src/config/secret.ts';
 
 const at = { file: 'f', line: 7, column: 12, id: 's' };
 
@@ -84,7 +85,11 @@ describe('a value that cannot be is an error, and the default stands', () => {
 });
 
 describe('keys', () => {
-  const specs = { group: int, pass: { ...string, secret: true }, device: string } as const satisfies OptionSpecs;
+  const specs = {
+    group: int,
+    pass: { type: 'secret', default: NO_SECRET, doc: '' },
+    device: string,
+  } as const satisfies OptionSpecs;
 
   test.each([
     {
