@@ -15,7 +15,7 @@ export const PACKAGES = {
   lab: ['iptables', 'iproute2', 'conntrack', 'iputils-ping', 'procps'],
   ulogd: ['ulogd2', 'ulogd2-json', 'ulogd2-pcap', 'nftables'],
   // What reads what plugins write, and writes what they read.
-  peers: ['nfacct', 'rsyslog', 'tcpdump', 'tshark', 'libxml2-utils'],
+  peers: ['nfacct', 'rsyslog', 'tcpdump', 'tshark', 'libxml2-utils', 'graphite-carbon', 'nfdump', 'libfixbuf-tools'],
 };
 
 // A command that shows a package to be there, also where it came by other ways than Debian's.
@@ -28,6 +28,9 @@ const COMMANDS = {
   ulogd2: 'ulogd',
   rsyslog: 'rsyslogd',
   'libxml2-utils': 'xmllint',
+  'graphite-carbon': 'carbon-cache',
+  nfdump: 'nfcapd',
+  'libfixbuf-tools': 'ipfixDump',
 };
 
 /** Whether this process may make namespaces and open netlink sockets in them. */

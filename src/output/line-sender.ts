@@ -1,5 +1,8 @@
-import type { Sender, SenderCounts } from '../delivery/sender.ts';
+import type { Destination } from '../delivery/destination.ts';
+import { type DeliveryOptions, senderSettings } from '../delivery/options.ts';
+import { Sender, type SenderCounts } from '../delivery/sender.ts';
 import type { OutputAccount } from '../pipeline/ledger.ts';
+import type { Log } from '../pipeline/plugin.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
 import type { LineSink } from './line-sink.ts';
 
@@ -9,20 +12,27 @@ const BATCH_SIZE = 64 << 10;
 /** Lines that go through a sender: to a network peer that may be away. */
 export class LineSender implements LineSink {
   readonly buffer = new LineBuffer();
-  readonly #make: () => Sender;
-  readonly #stopTimeout: number;
+  readonly #destination: () => Destination;
+  readonly #options: DeliveryOptions;
+  readonly #name: string;
+  readonly #log: Log;
   #sender: Sender | undefined;
   #pending = 0;
 
-  /** `stopTimeout` is how long closing may take, in milliseconds. */
-  constructor(make: () => Sender, stopTimeout: number) {
-    this.#make = make;
-    this.#stopTimeout = stopTimeout;
+  /** `destination` is called when it opens, and throws if there can be none; `name` is that of the output, for messages. */
+  constructor(destination: () => Destination, options: DeliveryOptions, name: string, log: Log) {
+    this.#destination = destination;
+    this.#options = options;
+    this.#name = name;
+    this.#log = log;
   }
 
   open(): void {
     if (this.#sender) return;
-    const sender = this.#make();
+    const sender = new Sender(this.#destination(), senderSettings(this.#options), {
+      notice: (message) => this.#log.notice(`${this.#name}: ${message}`),
+      error: (message) => this.#log.error(`${this.#name}: ${message}`),
+    });
     sender.start();
     this.#sender = sender;
   }
@@ -51,7 +61,7 @@ export class LineSender implements LineSink {
 
   async close(): Promise<void> {
     this.flush();
-    await this.#sender?.drain(this.#stopTimeout);
+    await this.#sender?.drain(this.#options.stop_timeout * 1000);
   }
 
   /** What became of the lines of this process: those that an earlier one left in the spool are in `counters`. */

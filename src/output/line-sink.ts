@@ -1,6 +1,5 @@
 import { DatagramDestination } from '../delivery/datagram.ts';
-import { type DeliveryOptions, senderSettings } from '../delivery/options.ts';
-import { Sender } from '../delivery/sender.ts';
+import type { DeliveryOptions } from '../delivery/options.ts';
 import { StreamDestination } from '../delivery/stream.ts';
 import type { OutputAccount } from '../pipeline/ledger.ts';
 import type { Log } from '../pipeline/plugin.ts';
@@ -39,14 +38,7 @@ export interface LineSinkOptions extends DeliveryOptions {
 /** The sink that the options name. `name` is that of the output, for messages. */
 export function lineSink(options: LineSinkOptions, name: string, log: Log): LineSink {
   if (options.mode === 'file') return new OutputFile(options.file, (message) => log.error(`${name}: ${message}`));
-  const reports = {
-    notice: (message: string) => log.notice(`${name}: ${message}`),
-    error: (message: string) => log.error(`${name}: ${message}`),
-  };
-  return new LineSender(
-    () => new Sender(destinationOf(options), senderSettings(options), reports),
-    options.stop_timeout * 1000,
-  );
+  return new LineSender(() => destinationOf(options), options, name, log);
 }
 
 function destinationOf({ mode, file, host, port }: LineSinkOptions) {
