@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { readArguments, USAGE, UsageError } from './cli/arguments.ts';
+import { version } from './cli/version.ts';
 
 /** What the process ends with, as in ulogd: 1 for anything that keeps it from starting, 2 for a log that cannot be opened. */
 process.exitCode = await main(process.argv.slice(2));
@@ -22,6 +22,8 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./cli/check.ts')).check(parsed.file);
       case 'info':
         return (await import('./cli/info.ts')).info(parsed.plugin);
+      case 'status':
+        return (await import('./cli/status.ts')).status(parsed);
       case 'spool':
         return (await import('./cli/spool.ts')).spool(parsed);
       case 'run':
@@ -34,8 +36,4 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`flowlogd: ${error.message}\nTry "flowlogd --help".\n`);
     return 1;
   }
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 }

@@ -9,7 +9,7 @@ const ALTITUDE = [
   ['main.ts'],
   ['cli'],
   ['input', 'filter', 'output'],
-  ['pipeline', 'delivery', 'system'],
+  ['pipeline', 'delivery', 'system', 'control'],
   ['config', 'wire'],
 ];
 const altitudeOf = (file: string): number =>

@@ -1,9 +1,11 @@
-import { parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 export const USAGE = `flowlogd: Netfilter event logger
 
 Usage: flowlogd [OPTIONS]             run the daemon
        flowlogd check FILE            read a configuration and report every error in it
+       flowlogd status [--json] [-c FILE | --control PATH]
+                                     ask a running daemon how it is: 0 all is well, 1 events were lost, 2 none runs
        flowlogd info [PLUGIN]         list the plugins, or one plugin's options and keys
        flowlogd spool ls | verify | replay | drop DIR
                                      list a spool's segments, check them, print what waits, or remove it
@@ -38,8 +40,18 @@ export interface SpoolArguments {
   readonly directory: string;
 }
 
+export interface StatusArguments {
+  readonly command: 'status';
+  readonly json: boolean;
+  /** Configuration of the daemon that is asked. */
+  readonly configFile?: string;
+  /** Path of its control socket. */
+  readonly control?: string;
+}
+
 export type Arguments =
   | RunArguments
+  | StatusArguments
   | SpoolArguments
   | { readonly command: 'help' | 'version' }
   | { readonly command: 'check'; readonly file: string }
@@ -49,7 +61,7 @@ export type Arguments =
 export function readArguments(args: readonly string[]): Arguments {
   const [first, ...rest] = args;
   if (first !== undefined && !first.startsWith('-')) return readCommand(first, rest);
-  const { values } = parse(args);
+  const { values } = parse(args, FLAGS);
   if (values.help) return { command: 'help' };
   if (values.version) return { command: 'version' };
   if (values.info !== undefined) return { command: 'info', plugin: values.info };
@@ -75,8 +87,24 @@ function readCommand(command: string, rest: readonly string[]): Arguments {
   if (command === 'check') throw new UsageError('check takes one FILE');
   if (command === 'info' && rest.length <= 1) return operand === undefined ? { command } : { command, plugin: operand };
   if (command === 'info') throw new UsageError('info takes one PLUGIN at most');
+  if (command === 'status') return readStatus(rest);
   if (command === 'spool') return readSpool(rest);
   throw new UsageError(`unknown command "${command}"`);
+}
+
+function readStatus(rest: readonly string[]): StatusArguments {
+  const { json, configfile, control } = parse(rest, {
+    json: { type: 'boolean', default: false },
+    configfile: { type: 'string', short: 'c' },
+    control: { type: 'string' },
+  }).values;
+  if (configfile !== undefined && control !== undefined) throw new UsageError('status takes -c or --control, not both');
+  return {
+    command: 'status',
+    json,
+    ...(configfile === undefined ? {} : { configFile: configfile }),
+    ...(control === undefined ? {} : { control }),
+  };
 }
 
 function readSpool([word, directory, ...more]: readonly string[]): SpoolArguments {
@@ -87,22 +115,24 @@ function readSpool([word, directory, ...more]: readonly string[]): SpoolArgument
   return { command: 'spool', action, directory };
 }
 
-function parse(args: readonly string[]) {
+type Flags = NonNullable<ParseArgsConfig['options']>;
+
+/** Flags of the daemon itself. */
+const FLAGS = {
+  configfile: { type: 'string', short: 'c', default: '/etc/ulogd.conf' },
+  daemon: { type: 'boolean', short: 'd', default: false },
+  pidfile: { type: 'string', short: 'p' },
+  uid: { type: 'string', short: 'u' },
+  verbose: { type: 'boolean', short: 'v', default: false },
+  loglevel: { type: 'string', short: 'l' },
+  info: { type: 'string', short: 'i' },
+  version: { type: 'boolean', short: 'V', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const satisfies Flags;
+
+function parse<const Options extends Flags>(args: readonly string[], options: Options) {
   try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        configfile: { type: 'string', short: 'c', default: '/etc/ulogd.conf' },
-        daemon: { type: 'boolean', short: 'd', default: false },
-        pidfile: { type: 'string', short: 'p' },
-        uid: { type: 'string', short: 'u' },
-        verbose: { type: 'boolean', short: 'v', default: false },
-        loglevel: { type: 'string', short: 'l' },
-        info: { type: 'string', short: 'i' },
-        version: { type: 'boolean', short: 'V', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
+    return parseArgs({ args: [...args], options });
   } catch (error) {
     throw new UsageError((error as Error).message);
   }

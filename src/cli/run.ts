@@ -9,6 +9,8 @@ import { notifyServiceManager } from '../system/service-manager.ts';
 import { lookUpUser } from '../system/user.ts';
 import type { RunArguments } from './arguments.ts';
 import { reportReady, runInBackground } from './background.ts';
+import type { Daemon } from './commands.ts';
+import { openControl } from './control.ts';
 import { type Crew, SoloCrew } from './crew.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
 import { placePlans } from './placement.ts';
@@ -62,20 +64,25 @@ async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | u
   const identity = user === undefined ? undefined : lookUpUser(user);
   const crew = assemble(config, plans, log);
   const ended = untilSignal(crew, log);
+  const daemon: Daemon = { config, crew, started: performance.now(), state: 'starting' };
+  const control = await openControl(daemon, identity, log);
   try {
     if ((await crew.start()) === 0) throw new Error('not a single stack could be started');
     if (identity !== undefined) await crew.become(identity);
     log.notice(
       `flowlogd runs ${config.stacks.length} ${config.stacks.length === 1 ? 'stack' : 'stacks'} of ${config.file}`,
     );
+    daemon.state = 'running';
     notifyServiceManager('READY=1');
     reportReady();
     const signal = await Promise.race([ended, crew.broken]);
+    daemon.state = 'stopping';
     log.notice(`${signal}: reading what is left, then ending`);
     notifyServiceManager('STOPPING=1');
   } finally {
     // Also after a failure: an open socket would keep the process alive.
     await crew.stop();
+    await control.close();
   }
   for (const line of await crew.summary()) log.notice(line);
   return 0;

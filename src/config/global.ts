@@ -32,6 +32,12 @@ export const GLOBAL_OPTIONS = {
     default: true,
     doc: 'Have outputs write a record of their own where the kernel dropped events; never with `compat`.',
   },
+  control: {
+    type: 'string',
+    default: '/run/flowlogd/control.sock',
+    check: socketPathFault,
+    doc: 'Path of the unix socket at which `flowlogd status` and others ask the daemon; empty for none.',
+  },
   workers: {
     type: 'int',
     default: 1,
@@ -47,6 +53,18 @@ export const GLOBAL_OPTIONS = {
     doc: 'Whose bytes to write: those that are right, or exactly those of ulogd 2.0.8, its mistakes included.',
   },
 } as const satisfies OptionSpecs;
+
+/** Bytes of a unix socket's path (sun_path of unix(7), with the zero behind it). */
+const SOCKET_PATH = 107;
+
+function socketPathFault(path: string): string | undefined {
+  if (path === '') return undefined;
+  if (!path.startsWith('/')) return `${quote(path)} is no absolute path`;
+  const { length } = Buffer.from(path);
+  return length > SOCKET_PATH
+    ? `${quote(path)} has ${length} bytes: a socket's path has ${SOCKET_PATH} at most`
+    : undefined;
+}
 
 /** Values of `[global]`. */
 export type GlobalValues = OptionValues<typeof GLOBAL_OPTIONS>;

@@ -1,5 +1,5 @@
 import { suggestion } from './nearest.ts';
-import type { ChoiceOption, IntOption, LinesOption, ListOption, OptionSpec } from './option.ts';
+import type { ChoiceOption, IntOption, LinesOption, ListOption, OptionSpec, StringOption } from './option.ts';
 import { quote } from './problem.ts';
 import { Secret } from './secret.ts';
 
@@ -16,7 +16,7 @@ export function parseValue(spec: Exclude<OptionSpec, LinesOption>, text: string)
     case 'bool':
       return parseBoolean(text);
     case 'string':
-      return { ok: true, value: text };
+      return parseText(spec, text);
     case 'secret':
       return parseSecret(text);
     case 'choice':
@@ -52,6 +52,11 @@ function parseBoolean(text: string): Parsed {
   if (/^(?:yes|on|true)$/i.test(text)) return { ok: true, value: true };
   if (/^(?:no|off|false)$/i.test(text)) return { ok: true, value: false };
   return { ok: false, message: `${quote(text)} is neither yes nor no (1, 0, yes, no, on, off, true, false)` };
+}
+
+function parseText(spec: StringOption, text: string): Parsed {
+  const message = spec.check?.(text);
+  return message === undefined ? { ok: true, value: text } : { ok: false, message };
 }
 
 /** The message never holds the text. Who checks may not be who will run, so a secret that is out of reach is no error. */

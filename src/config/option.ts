@@ -29,6 +29,8 @@ export interface BoolOption extends Described<boolean> {
 /** Any text. */
 export interface StringOption extends Described<string> {
   readonly type: 'string';
+  /** What is wrong with a text, or undefined. */
+  readonly check?: (text: string) => string | undefined;
 }
 
 /** A password or token: a literal, `env:NAME` or `file:/path`. It prints as `***` wherever it goes. */

@@ -75,7 +75,8 @@ export class Run {
   }
 }
 
-/** A folder for a configuration, in which `/out/` stands for the folder itself and whose log is `/out/daemon.log` unless it says otherwise. */
+/** A folder for a configuration, in which `/out/` stands for the folder itself and whose log is `/out/daemon.log`, and whose control
+ * socket is `/out/control.sock`, unless it says otherwise. */
 export class Folder {
   readonly path: string;
   readonly configuration: string;
@@ -84,9 +85,11 @@ export class Folder {
     this.path = join(lab.directory, `daemon-${made++}`);
     this.configuration = join(this.path, 'flowlogd.conf');
     mkdirSync(this.path, { mode: 0o777 });
-    const whole = /^\s*logfile/m.test(text)
-      ? text
-      : text.replace('[global]', '[global]\nlogfile="/out/daemon.log"\nloglevel=3');
+    const ours = [
+      ...(/^\s*logfile/m.test(text) ? [] : ['logfile="/out/daemon.log"', 'loglevel=3']),
+      ...(/^\s*control/m.test(text) ? [] : ['control="/out/control.sock"']),
+    ];
+    const whole = text.replace('[global]', ['[global]', ...ours].join('\n'));
     writeFileSync(this.configuration, whole.replaceAll('/out/', `${this.path}/`));
   }
 
