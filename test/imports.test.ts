@@ -9,7 +9,7 @@ const ALTITUDE = [
   ['main.ts'],
   ['cli'],
   ['input', 'filter', 'output'],
-  ['pipeline', 'delivery', 'system', 'control'],
+  ['pipeline', 'database', 'delivery', 'system', 'control'],
   ['config', 'wire'],
 ];
 const altitudeOf = (file: string): number =>

@@ -22,12 +22,12 @@ export interface BacklogCounts {
   readonly recoveredSent: number;
   readonly recoveredSpooled: number;
   readonly recoveredQueued: number;
-  /** Events given to the destination, each once. */
+  /** Events given to the destination, each once; where it acknowledges, those that it has. */
   readonly sent: number;
   /** Events given to it again. */
   readonly resent: number;
   readonly dropped: Drops;
-  /** Events in memory that were never sent. */
+  /** Events in memory that do not count as sent. */
   readonly queued: number;
   /** Events in the spool that were not read yet. */
   readonly spooled: number;
@@ -43,6 +43,9 @@ export interface BacklogCounts {
 interface Handed extends Batch {
   /** Where it stood in the spool, if it came from there. */
   readonly position?: Position;
+  /** It was given to the destination. */
+  given: boolean;
+  /** Its events count as sent: given, and where that is told, acknowledged. */
   sent: boolean;
   /** When, by the time in which the connection took bytes. */
   sentAt: number;
@@ -138,28 +141,32 @@ export class Backlog {
     const batch = this.#head;
     if (batch === undefined) return;
     this.#head = undefined;
-    if (batch.sent) this.#resent += batch.events;
-    else {
-      this.#sent += batch.events;
-      if (this.#wasRecovered(batch)) this.#recoveredSent += batch.events;
-    }
+    if (batch.given) this.#resent += batch.events;
     this.#bytes += batch.bytes.length;
-    batch.sent = true;
+    batch.given = true;
     batch.sentAt = now;
     this.#owed.push(batch);
-    if (!this.#acknowledged) this.#settleOld(now);
+    if (this.#acknowledged) return;
+    this.#countSent(batch);
+    this.#settleOld(now);
   }
 
   /** So many events that were sent will never be taken. */
   refuse(events: number): void {
-    if (this.#acknowledged) this.settle();
-    this.#sent -= events;
-    this.#drop('refused', events);
+    let refused = events;
+    if (this.#acknowledged) {
+      refused = Math.min(events, this.#owed.head?.events ?? 0);
+      this.settle();
+    }
+    this.#sent -= refused;
+    this.#drop('refused', refused);
   }
 
   /** The oldest batch that was owed need never go again. */
   settle(): void {
-    const position = this.#owed.shift()?.position;
+    const batch = this.#owed.shift();
+    if (batch) this.#countSent(batch);
+    const position = batch?.position;
     if (position === undefined) return;
     this.#commit = position;
     const now = performance.now();
@@ -216,7 +223,14 @@ export class Backlog {
     const again = this.#again.shift();
     if (again !== undefined) return again;
     const batch = this.#spool?.read() ?? this.#queue.shift();
-    return batch === undefined ? undefined : { ...batch, sent: false, sentAt: 0 };
+    return batch === undefined ? undefined : { ...batch, given: false, sent: false, sentAt: 0 };
+  }
+
+  #countSent(batch: Handed): void {
+    if (batch.sent) return;
+    batch.sent = true;
+    this.#sent += batch.events;
+    if (this.#wasRecovered(batch)) this.#recoveredSent += batch.events;
   }
 
   /** Of what nobody acknowledges, the last `resend` bytes and the last second are owed, within `queueMax`. */
@@ -243,10 +257,11 @@ export class Backlog {
     this.#dropped[reason] += events;
   }
 
-  /** Events in hand that were never sent. */
+  /** Events in hand, or given and not acknowledged, that do not count as sent. */
   #unsent(counts: (batch: Handed) => boolean = () => true): number {
     const head = this.#head?.sent === false && counts(this.#head) ? this.#head.events : 0;
-    return head + this.#again.eventsOf((batch) => !batch.sent && counts(batch));
+    const unsent = (batch: Handed) => !batch.sent && counts(batch);
+    return head + this.#again.eventsOf(unsent) + this.#owed.eventsOf(unsent);
   }
 
   #wasRecovered({ position }: Handed): boolean {

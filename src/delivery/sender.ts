@@ -143,8 +143,8 @@ export class Sender {
 
   #trouble(): string {
     return this.#backlog.hasSpool
-      ? 'lines wait in memory and in the spool'
-      : 'lines wait in memory, and are dropped when it is full';
+      ? 'events wait in memory and in the spool'
+      : 'events wait in memory, and are dropped when it is full';
   }
 
   /** Hands over as much as the destination takes. */

@@ -11,6 +11,7 @@ export const outputs: Readonly<Record<string, Load>> = {
   NACCT: (() => import('./nacct.ts')) as Load,
   OPRINT: (() => import('./oprint.ts')) as Load,
   PCAP: (() => import('./pcap.ts')) as Load,
+  SQLITE3: (() => import('./sqlite3.ts')) as Load,
   SYSLOG: (() => import('./syslog.ts')) as Load,
   XML: (() => import('./xml.ts')) as Load,
 };

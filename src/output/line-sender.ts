@@ -1,10 +1,11 @@
 import type { Destination } from '../delivery/destination.ts';
 import { type DeliveryOptions, senderSettings } from '../delivery/options.ts';
-import { Sender, type SenderCounts } from '../delivery/sender.ts';
+import { Sender } from '../delivery/sender.ts';
 import type { OutputAccount } from '../pipeline/ledger.ts';
 import type { Log } from '../pipeline/plugin.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
 import type { LineSink } from './line-sink.ts';
+import { senderAccount, senderCounters } from './sender-account.ts';
 
 /** Lines are handed on in batches of about this many bytes. */
 const BATCH_SIZE = 64 << 10;
@@ -68,31 +69,12 @@ export class LineSender implements LineSink {
   account(): OutputAccount {
     const counts = this.#sender?.counts();
     if (counts === undefined) return { sink: this, written: 0, queued: this.#pending, dropped: {}, bytes: 0 };
-    const { sent, queued, spooled, bytes, retries } = counts;
-    return {
-      sink: this,
-      written: sent - counts.recoveredSent,
-      queued: queued - counts.recoveredQueued + this.#pending,
-      spooled: spooled - counts.recoveredSpooled,
-      dropped: { ...counts.dropped, 'spool full': counts.dropped['spool full'] - lostOfRecovered(counts) },
-      bytes,
-      retries,
-    };
+    return senderAccount(this, counts, this.#pending);
   }
 
   counters(): { readonly [what: string]: number } {
     const counts = this.#sender?.counts();
     if (counts === undefined) return {};
-    return {
-      'sent again': counts.resent,
-      'found in the spool at the start': counts.recovered,
-      'damaged places in the spool': counts.damaged,
-      'attempts to connect again': counts.retries,
-    };
+    return senderCounters(counts);
   }
-}
-
-/** Events that were in the spool at the start and are nowhere now: an earlier process had counted them as spooled. */
-function lostOfRecovered({ recovered, recoveredSent, recoveredSpooled, recoveredQueued }: SenderCounts): number {
-  return recovered - recoveredSent - recoveredSpooled - recoveredQueued;
 }

@@ -102,7 +102,7 @@ describe.each(['tcp', 'unix'] as const)('%s', (kind) => {
     expect(second.text).toBe('one\ntwo\n');
     expect(sender.counts()).toMatchObject({ sent: 2, resent: 1, queued: 0 });
     expect(log).toHaveLength(1);
-    expect(log[0]).toContain('; lines wait in memory');
+    expect(log[0]).toContain('; events wait in memory');
   });
 
   test('a peer that accepts and never reads costs no more memory than the queue', async () => {

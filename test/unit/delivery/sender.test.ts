@@ -190,7 +190,7 @@ describe('a sender', () => {
       destination.progress?.connected();
     }
     expect(log).toEqual([
-      'test: refused; lines wait in memory, and are dropped when it is full until it is connected again',
+      'test: refused; events wait in memory, and are dropped when it is full until it is connected again',
     ]);
     vi.advanceTimersByTime(1000);
     expect(log.slice(1)).toEqual(['test: connected']);
@@ -219,7 +219,7 @@ describe('a sender', () => {
     vi.advanceTimersByTime(100);
     destination.progress?.connected();
     expect(destination.received).toEqual(['a', 'b', 'c', 'b', 'c']);
-    expect(sender.counts()).toMatchObject({ sent: 3, resent: 2 });
+    expect(sender.counts()).toMatchObject({ sent: 1, queued: 2, resent: 2 });
   });
 
   test('does not run ahead of the acknowledgements without limit', () => {

@@ -1,0 +1,31 @@
+import type { SenderCounts } from '../delivery/sender.ts';
+import type { OutputAccount } from '../pipeline/ledger.ts';
+
+/** What became of the events of this process: those that an earlier one left in the spool are in `senderCounters`. */
+export function senderAccount(sink: object, counts: SenderCounts, pending: number): OutputAccount {
+  const { sent, queued, spooled, bytes, retries } = counts;
+  return {
+    sink,
+    written: sent - counts.recoveredSent,
+    queued: queued - counts.recoveredQueued + pending,
+    spooled: spooled - counts.recoveredSpooled,
+    dropped: { ...counts.dropped, 'spool full': counts.dropped['spool full'] - lostOfRecovered(counts) },
+    bytes,
+    retries,
+  };
+}
+
+/** What a sender counts besides events. */
+export function senderCounters(counts: SenderCounts): { readonly [what: string]: number } {
+  return {
+    'sent again': counts.resent,
+    'found in the spool at the start': counts.recovered,
+    'damaged places in the spool': counts.damaged,
+    'attempts to connect again': counts.retries,
+  };
+}
+
+/** Events that were in the spool at the start and are nowhere now: an earlier process had counted them as spooled. */
+function lostOfRecovered({ recovered, recoveredSent, recoveredSpooled, recoveredQueued }: SenderCounts): number {
+  return recovered - recoveredSent - recoveredSpooled - recoveredQueued;
+}
