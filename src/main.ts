@@ -26,6 +26,8 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./cli/status.ts')).status(parsed);
       case 'spool':
         return (await import('./cli/spool.ts')).spool(parsed);
+      case 'doctor':
+        return (await import('./cli/doctor.ts')).doctor(parsed);
       case 'run':
         // Until files are open there is nothing to open again, and the signal must not end us.
         process.on('SIGHUP', () => {});

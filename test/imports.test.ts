@@ -9,6 +9,7 @@ const ALTITUDE = [
   ['main.ts'],
   ['cli'],
   ['input', 'filter', 'output'],
+  ['doctor'],
   ['pipeline', 'database', 'delivery', 'system', 'control'],
   ['config', 'wire'],
 ];

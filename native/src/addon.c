@@ -1,4 +1,4 @@
-// What JavaScript sees: { Socket, notify, lockFile, localOffset, keepCapabilities, limitCapabilities }. src/system/native.ts documents each.
+// What JavaScript sees: { Socket, notify, lockFile, localOffset, clockSynchronized, keepCapabilities, limitCapabilities }. src/system/native.ts documents each.
 #include "flowlogd.h"
 
 #define METHOD(name, function) {name, NULL, function, NULL, NULL, NULL, napi_default_method, NULL}
@@ -34,6 +34,8 @@ NAPI_MODULE_INIT() {
       napi_set_named_property(env, exports, "lockFile", function) != napi_ok ||
       napi_create_function(env, "localOffset", NAPI_AUTO_LENGTH, local_offset, NULL, &function) != napi_ok ||
       napi_set_named_property(env, exports, "localOffset", function) != napi_ok ||
+      napi_create_function(env, "clockSynchronized", NAPI_AUTO_LENGTH, clock_synchronized, NULL, &function) != napi_ok ||
+      napi_set_named_property(env, exports, "clockSynchronized", function) != napi_ok ||
       napi_create_function(env, "keepCapabilities", NAPI_AUTO_LENGTH, keep_capabilities, NULL, &function) != napi_ok ||
       napi_set_named_property(env, exports, "keepCapabilities", function) != napi_ok ||
       napi_create_function(env, "limitCapabilities", NAPI_AUTO_LENGTH, limit_capabilities, NULL, &function) != napi_ok ||

@@ -77,6 +77,7 @@ void finalize_socket(napi_env env, void *data, void *hint);
 napi_value notify(napi_env env, napi_callback_info info);
 napi_value lock_file(napi_env env, napi_callback_info info);
 napi_value local_offset(napi_env env, napi_callback_info info);
+napi_value clock_synchronized(napi_env env, napi_callback_info info);
 napi_value keep_capabilities(napi_env env, napi_callback_info info);
 napi_value limit_capabilities(napi_env env, napi_callback_info info);
 

@@ -9,6 +9,8 @@ Usage: flowlogd [OPTIONS]             run the daemon
        flowlogd info [PLUGIN]         list the plugins, or one plugin's options and keys
        flowlogd spool ls | verify | replay | drop DIR
                                      list a spool's segments, check them, print what waits, or remove it
+       flowlogd doctor [-c FILE] [-u USER] [--fix [--yes]] [--json]
+                                     look at kernel, rules, rights, disks and clock; say what the log suffers from
 
 Options:
   -c, --configfile FILE   configuration (default /etc/ulogd.conf)
@@ -32,6 +34,16 @@ export interface RunArguments {
   readonly logLevel?: number;
 }
 
+export interface DoctorArguments {
+  readonly command: 'doctor';
+  /** Undefined: the kernel side only. */
+  readonly configFile?: string;
+  readonly user?: string;
+  readonly fix: boolean;
+  readonly yes: boolean;
+  readonly json: boolean;
+}
+
 const SPOOL_ACTIONS = ['ls', 'verify', 'replay', 'drop'] as const;
 
 export interface SpoolArguments {
@@ -53,6 +65,7 @@ export type Arguments =
   | RunArguments
   | StatusArguments
   | SpoolArguments
+  | DoctorArguments
   | { readonly command: 'help' | 'version' }
   | { readonly command: 'check'; readonly file: string }
   | { readonly command: 'info'; readonly plugin?: string };
@@ -89,6 +102,7 @@ function readCommand(command: string, rest: readonly string[]): Arguments {
   if (command === 'info') throw new UsageError('info takes one PLUGIN at most');
   if (command === 'status') return readStatus(rest);
   if (command === 'spool') return readSpool(rest);
+  if (command === 'doctor') return readDoctor(rest);
   throw new UsageError(`unknown command "${command}"`);
 }
 
@@ -113,6 +127,25 @@ function readSpool([word, directory, ...more]: readonly string[]): SpoolArgument
     throw new UsageError(`spool takes one of ${SPOOL_ACTIONS.join(', ')}, and one DIR`);
   }
   return { command: 'spool', action, directory };
+}
+
+function readDoctor(rest: readonly string[]): DoctorArguments {
+  const { configfile, uid, fix, yes, json } = parse(rest, {
+    configfile: { type: 'string', short: 'c' },
+    uid: { type: 'string', short: 'u' },
+    fix: { type: 'boolean', default: false },
+    yes: { type: 'boolean', short: 'y', default: false },
+    json: { type: 'boolean', default: false },
+  }).values;
+  if (fix && json) throw new UsageError('doctor takes --fix or --json, not both');
+  return {
+    command: 'doctor',
+    fix,
+    yes,
+    json,
+    ...(configfile === undefined ? {} : { configFile: configfile }),
+    ...(uid === undefined ? {} : { user: uid }),
+  };
 }
 
 type Flags = NonNullable<ParseArgsConfig['options']>;

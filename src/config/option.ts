@@ -31,6 +31,8 @@ export interface StringOption extends Described<string> {
   readonly type: 'string';
   /** What is wrong with a text, or undefined. */
   readonly check?: (text: string) => string | undefined;
+  /** It names a file or folder that is written: never empty, unless its default is. */
+  readonly path?: 'file' | 'folder';
 }
 
 /** A password or token: a literal, `env:NAME` or `file:/path`. It prints as `***` wherever it goes. */

@@ -15,6 +15,7 @@ export const deliveryOptions = {
   },
   spool: {
     type: 'string',
+    path: 'folder',
     default: '',
     doc: 'Directory where events wait on disk while the destination is away or slow; empty for none. One output each.',
   },

@@ -28,7 +28,12 @@ export default defineOutput({
   accepts: ['raw', 'packet', 'flow', 'sum'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,gp1:GPRINT',
   options: {
-    file: { type: 'string', default: '/var/log/ulogd_gprint.log', doc: 'File that lines are appended to.' },
+    file: {
+      type: 'string',
+      path: 'file',
+      default: '/var/log/ulogd_gprint.log',
+      doc: 'File that lines are appended to.',
+    },
     sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
     timestamp: { type: 'bool', default: false, doc: 'Begin with the time of writing.' },
   },

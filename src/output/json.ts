@@ -34,6 +34,7 @@ export default defineOutput({
   options: {
     file: {
       type: 'string',
+      path: 'file',
       default: '/var/log/ulogd.json',
       doc: 'File that lines are appended to; with mode unix, the socket.',
     },

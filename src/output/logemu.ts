@@ -12,7 +12,12 @@ export default defineOutput({
   accepts: ['packet', 'flow'],
   example: 'stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU',
   options: {
-    file: { type: 'string', default: '/var/log/ulogd_syslogemu.log', doc: 'File that lines are appended to.' },
+    file: {
+      type: 'string',
+      path: 'file',
+      default: '/var/log/ulogd_syslogemu.log',
+      doc: 'File that lines are appended to.',
+    },
     sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
   },
   reads: {

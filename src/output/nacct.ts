@@ -16,7 +16,12 @@ export default defineOutput({
   accepts: ['packet', 'flow'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,nacct1:NACCT',
   options: {
-    file: { type: 'string', default: '/var/log/ulogd_nacct.log', doc: 'File that lines are appended to.' },
+    file: {
+      type: 'string',
+      path: 'file',
+      default: '/var/log/ulogd_nacct.log',
+      doc: 'File that lines are appended to.',
+    },
     sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
   },
   reads: {

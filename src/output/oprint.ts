@@ -27,7 +27,12 @@ export default defineOutput({
   accepts: ['packet', 'flow'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,op1:OPRINT',
   options: {
-    file: { type: 'string', default: '/var/log/ulogd_oprint.log', doc: 'File that lines are appended to.' },
+    file: {
+      type: 'string',
+      path: 'file',
+      default: '/var/log/ulogd_oprint.log',
+      doc: 'File that lines are appended to.',
+    },
     sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
   },
   reads: 'every',

@@ -17,7 +17,7 @@ export default defineOutput({
   accepts: ['packet'],
   example: 'stack=log1:NFLOG,base1:BASE,pcap1:PCAP',
   options: {
-    file: { type: 'string', default: '/var/log/ulogd.pcap', doc: 'File that packets are appended to.' },
+    file: { type: 'string', path: 'file', default: '/var/log/ulogd.pcap', doc: 'File that packets are appended to.' },
     sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
     snaplen: {
       type: 'int',

@@ -32,7 +32,7 @@ export default defineOutput({
   accepts: ['raw', 'packet', 'flow', 'sum'],
   example: 'stack=ct1:NFCT,xml1:XML',
   options: {
-    directory: { type: 'string', default: '/var/log/', doc: 'Directory of the files.' },
+    directory: { type: 'string', path: 'folder', default: '/var/log/', doc: 'Directory of the files.' },
     sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
     stdout: { type: 'bool', default: false, doc: 'Write to standard output instead.' },
   },

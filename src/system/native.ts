@@ -60,6 +60,7 @@ interface Addon {
   notify(path: string, text: string): boolean;
   lockFile(fd: number): number;
   localOffset(seconds: number): number;
+  clockSynchronized(): boolean;
   keepCapabilities(): void;
   limitCapabilities(mask: number): void;
 }
@@ -113,6 +114,11 @@ export function lockFile(fd: number): number {
 /** Seconds that local time is ahead of UTC at `seconds` since 1970, by the C library's rules (tzset(3)). */
 export function localOffset(seconds: number): number {
   return addon().localOffset(seconds);
+}
+
+/** Whether something keeps the kernel's clock right (adjtimex(2) without STA_UNSYNC). */
+export function clockSynchronized(): boolean {
+  return addon().clockSynchronized();
 }
 
 /** Has this thread keep its permitted capabilities through the setuid() to come. Throws ErrnoException. */
