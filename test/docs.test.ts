@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { load } from '../src/cli/load.ts';
 import { referencePages } from '../src/cli/reference.ts';
 import { formatProblem } from '../src/config/problem.ts';
+import { checks } from '../src/doctor/index.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const NOT_OURS = new Set(['node_modules', 'dist', 'build', '.git']);
@@ -103,4 +104,10 @@ test('a configuration with a mistake is found', async () => {
   expect(await problemsOf('[global]\nstack=ct1:NFCT,json1:JSN\n')).toEqual([
     'shown:2:22: error: stack: unknown plugin "JSN"; did you mean "JSON"?',
   ]);
+});
+
+test('the guide has every check of the doctor', () => {
+  const guide = pages.find(({ name }) => name === 'docs/guides/operating.md')?.text ?? '';
+  const listed = [...guide.matchAll(/^\| `([a-z-]+)` \|.*\?/gm)].map((match) => match[1]);
+  expect(listed).toEqual(checks.map(({ name }) => name));
 });

@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline/promises';
+import { createInterface } from 'node:readline';
 import { ConfigError } from '../config/problem.ts';
 import type { Remedy, Severity } from '../doctor/check.ts';
 import { checks, examine, type Report } from '../doctor/index.ts';
@@ -74,14 +74,17 @@ function summary(reports: readonly Report[]): string {
 /** Runs the sysctls of the findings, those that are wanted, and says what they changed; false if none was run. */
 async function mend(reports: readonly Report[], yes: boolean): Promise<boolean> {
   const remedies = reports.flatMap(({ remedy }) => (remedy?.sysctl ? [remedy] : []));
-  const terminal = yes ? undefined : createInterface({ input: process.stdin, output: process.stdout });
+  if (remedies.length === 0) print('nothing of it is a setting that --fix could change');
+  const terminal = yes ? undefined : createInterface({ input: process.stdin });
+  const answers = terminal?.[Symbol.asyncIterator]();
   let mended = false;
   for (const remedy of remedies) {
-    const answer = (await terminal?.question(`${shell(remedy.command)}\n    run it? [y/N] `)) ?? 'y';
+    process.stdout.write(`${harmless(shell(remedy.command))}\n${answers ? '    run it? [y/N] ' : ''}`);
+    // The end of the input is no consent.
+    const answer = answers ? ((await answers.next()).value ?? 'n') : 'y';
     if (/^y(es)?$/i.test(answer.trim())) mended = apply(remedy) || mended;
   }
   terminal?.close();
-  if (remedies.length === 0) print('nothing of it is a setting that --fix could change');
   return mended;
 }
 

@@ -3,9 +3,12 @@ import type { ChoiceOption, IntOption, LinesOption, ListOption, OptionSpec, Stri
 import { quote } from './problem.ts';
 import { Secret } from './secret.ts';
 
-/** A value of the type that its option says, or what is wrong with the text. */
+/**
+ * A value of the type that its option says, or what is wrong with the text. A `doubt` is worth a warning; a `lapse` is wrong,
+ * but ulogd 2.0.8 takes it.
+ */
 export type Parsed =
-  | { readonly ok: true; readonly value: unknown; readonly doubt?: string | undefined }
+  | { readonly ok: true; readonly value: unknown; readonly doubt?: string | undefined; readonly lapse?: string }
   | { readonly ok: false; readonly message: string };
 
 /** Reads the text of a value as its option says. Messages hold the text and what is allowed. */
@@ -48,7 +51,8 @@ function toInteger(text: string): number | undefined {
 
 function parseBoolean(text: string): Parsed {
   const number = toInteger(text);
-  if (number !== undefined) return { ok: true, value: number !== 0 };
+  if (number === 0 || number === 1) return { ok: true, value: number === 1 };
+  if (number !== undefined) return { ok: true, value: true, lapse: `${quote(text)} is neither 0 nor 1` };
   if (/^(?:yes|on|true)$/i.test(text)) return { ok: true, value: true };
   if (/^(?:no|off|false)$/i.test(text)) return { ok: true, value: false };
   return { ok: false, message: `${quote(text)} is neither yes nor no (1, 0, yes, no, on, off, true, false)` };
@@ -56,7 +60,10 @@ function parseBoolean(text: string): Parsed {
 
 function parseText(spec: StringOption, text: string): Parsed {
   const message = spec.check?.(text);
-  return message === undefined ? { ok: true, value: text } : { ok: false, message };
+  if (message !== undefined) return { ok: false, message };
+  // ulogd finds out when it opens it, and does not run the stack.
+  const isPathless = text === '' && spec.path !== undefined && spec.default !== '';
+  return { ok: true, value: text, ...(isPathless ? { lapse: `empty, and must name a ${spec.path}` } : {}) };
 }
 
 /** The message never holds the text. Who checks may not be who will run, so a secret that is out of reach is no error. */

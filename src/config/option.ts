@@ -21,7 +21,7 @@ export interface IntOption extends Described<number> {
   readonly unit?: string;
 }
 
-/** 0 or 1 (any number but 0 is true), or yes, no, on, off, true, false. */
+/** 0 or 1 (for ulogd any number but 0 is true), or yes, no, on, off, true, false. */
 export interface BoolOption extends Described<boolean> {
   readonly type: 'bool';
 }
@@ -98,7 +98,7 @@ export interface Resolved<Specs> {
 
 /**
  * The values of a section, with defaults for what it does not say; a missing section is all defaults. `compat` takes
- * keys as ulogd 2.0.8 did, which ignored those it did not know: they are warnings, not errors.
+ * what ulogd 2.0.8 took, such as keys that it did not know, with warnings, not errors.
  */
 export function resolveOptions<const Specs extends OptionSpecs>(
   section: Section | undefined,
@@ -133,9 +133,11 @@ export function resolveOptions<const Specs extends OptionSpecs>(
         report(afterValue(entry), `${text} after the value is ignored: put a value with blanks in quotes`, 'warning');
       }
       const result = parseValue(spec, entry.value);
-      if (result.ok) values[key] = result.value;
-      else report(entry.valueColumn, result.message);
-      if (result.ok && result.doubt !== undefined) report(entry.valueColumn, result.doubt, 'warning');
+      if (result.ok) {
+        values[key] = result.value;
+        if (result.doubt !== undefined) report(entry.valueColumn, result.doubt, 'warning');
+        if (result.lapse !== undefined) report(entry.valueColumn, result.lapse, compat ? 'warning' : 'error');
+      } else report(entry.valueColumn, result.message);
     }
     given.set(key, entry);
   }

@@ -26,7 +26,7 @@ function fill(view: View): Finding[] {
       severity: count / max >= FULL ? 'error' : 'warning',
       view,
       message: `the table of connections holds ${count} of ${max}: when it is full the kernel drops the packets of new connections, and they are in no log`,
-      remedy: sysctlRemedy(view, 'net.netfilter.nf_conntrack_max', max * 2),
+      remedy: sysctlRemedy(view.first, 'net.netfilter.nf_conntrack_max', max * 2),
     });
   }
   if (max / buckets > LONG_CHAIN) {
@@ -34,7 +34,7 @@ function fill(view: View): Finding[] {
       severity: 'note',
       view,
       message: `nf_conntrack_max is ${max} and nf_conntrack_buckets ${buckets}: with a full table each look-up walks ${Math.round(max / buckets)} entries`,
-      remedy: sysctlRemedy(view, 'net.netfilter.nf_conntrack_buckets', max),
+      remedy: sysctlRemedy(view.first, 'net.netfilter.nf_conntrack_buckets', max),
     });
   }
   return findings;

@@ -15,15 +15,15 @@ export const receiveBuffer: Check = {
     // With the capability the limit does not count (SO_RCVBUFFORCE), and without one no input reads from the kernel at all
     // but inside a user namespace.
     if (hasCapability('CAP_NET_ADMIN')) return [];
-    const machine = new View();
-    const limit = Number(machine.sysctl(RMEM_MAX) ?? Number.NaN);
+    const own = new View();
+    const limit = Number(own.sysctl(RMEM_MAX) ?? own.first.sysctl(RMEM_MAX) ?? Number.NaN);
     return site.kernelInputs.flatMap(({ id, plugin, options }): Finding[] => {
       const size = options.netlink_socket_buffer_size as number | undefined;
       if (size === undefined) return [];
       const wanted = Math.max(size || DEFAULT_BYTES, options.netlink_socket_buffer_maxsize as number);
       if (!(limit < wanted)) return [];
       const message = `${id}:${plugin.name} asks for a socket buffer of ${wanted} bytes, and without CAP_NET_ADMIN gets ${limit} at most: the kernel drops events earlier`;
-      return [{ severity: 'warning', message, remedy: sysctlRemedy(machine, RMEM_MAX, wanted) }];
+      return [{ severity: 'warning', message, remedy: sysctlRemedy(own.first, RMEM_MAX, wanted) }];
     });
   },
 };

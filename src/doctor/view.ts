@@ -60,12 +60,23 @@ export class View {
     return this.path === undefined ? [...words] : ['nsenter', `--net=${this.path}`, ...words];
   }
 
-  /** Whether it is the machine's first namespace, for which /etc/sysctl.d counts; taken for granted where it cannot be known. */
+  /** The machine's first namespace: some settings can be changed nowhere else. */
+  get first(): View {
+    return this.isFirst ? this : new View('/proc/1/ns/net');
+  }
+
+  /**
+   * Whether it is the machine's first namespace, for which /etc/sysctl.d counts: the only one in which this setting can be
+   * written (sysctl_core_net_init); older kernels show it nowhere else.
+   */
   get isFirst(): boolean {
+    const file = '/proc/sys/net/core/rmem_max';
     try {
-      return statSync(this.path ?? '/proc/self/ns/net').ino === statSync('/proc/1/ns/net').ino;
+      const mode =
+        this.path === undefined ? statSync(file).mode : Number.parseInt(this.run('stat', '-c', '%a', file), 8);
+      return (mode & 0o200) !== 0;
     } catch {
-      return this.path === undefined;
+      return false;
     }
   }
 }

@@ -33,7 +33,6 @@ describe('values', () => {
     [int, '"3"', 3],
     [bool, '0', false],
     [bool, '1', true],
-    [bool, '2', true],
     [bool, '0x0', false],
     [bool, 'Yes', true],
     [bool, 'on', true],
@@ -81,6 +80,26 @@ describe('a value that cannot be is an error, and the default stands', () => {
     const { values, problems } = resolve(`[s]\nk=${text}`, { k: spec });
     expect(problems).toEqual([`f:2:${text === '""' ? 4 : 3}: error: [s] k: ${message}`]);
     expect(values).toEqual({ k: spec.default });
+  });
+});
+
+describe('what ulogd 2.0.8 takes', () => {
+  const path = { type: 'string', path: 'file', default: '/var/log/x', doc: '' } as const;
+  const folder = { type: 'string', path: 'folder', default: '', doc: '' } as const;
+
+  test.each([
+    [bool, '7', true, '"7" is neither 0 nor 1'],
+    [bool, '-1', true, '"-1" is neither 0 nor 1'],
+    [path, '""', '', 'empty, and must name a file'],
+  ])('and is wrong, is an error; with compat a warning: %o from %s', (spec, text, taken, message) => {
+    const read = (compat: boolean) => resolve(`[s]\nk=${text}\n`, { k: spec } as OptionSpecs, compat);
+    expect(read(false).problems).toEqual([`f:2:${text === '""' ? 4 : 3}: error: [s] k: ${message}`]);
+    expect(read(true).problems).toEqual([`f:2:${text === '""' ? 4 : 3}: warning: [s] k: ${message}`]);
+    expect(read(true).values).toEqual({ k: taken });
+  });
+
+  test('a path that may be empty is none of it', () => {
+    expect(resolve('[s]\nk=""\n', { k: folder }).problems).toEqual([]);
   });
 });
 
