@@ -12,6 +12,7 @@ static const napi_property_descriptor members[] = {
   METHOD("setOption", set_option),
   METHOD("setReceiveBuffer", set_receive_buffer),
   METHOD("drops", get_drops),
+  METHOD("queued", get_queued),
   METHOD("send", send_bytes),
   METHOD("attach", attach),
   METHOD("receive", receive),

@@ -60,6 +60,7 @@ napi_value set_option(napi_env env, napi_callback_info info);
 napi_value set_receive_buffer(napi_env env, napi_callback_info info);
 napi_value get_receive_buffer(napi_env env, napi_callback_info info);
 napi_value get_drops(napi_env env, napi_callback_info info);
+napi_value get_queued(napi_env env, napi_callback_info info);
 
 napi_value send_bytes(napi_env env, napi_callback_info info);
 napi_value attach(napi_env env, napi_callback_info info);

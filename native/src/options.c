@@ -64,14 +64,23 @@ napi_value get_receive_buffer(napi_env env, napi_callback_info info) {
   return s == NULL ? NULL : obtained_buffer(env, s->fd);
 }
 
-// /proc/net/netlink shows the same number, but only of the reader's own namespace.
-napi_value get_drops(napi_env env, napi_callback_info info) {
+// /proc/net/netlink shows the same numbers, but only of the reader's own namespace.
+static napi_value memory_number(napi_env env, napi_callback_info info, int which, uint32_t divisor) {
   napi_value result = NULL;
   uint32_t memory[SK_MEMINFO_VARS] = {0};
   socklen_t size = sizeof memory;
   struct netlink_socket *s = open_socket_of(env, info, 0, NULL);
   if (s == NULL) return NULL;
   if (getsockopt(s->fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0) return throw_errno(env, "getsockopt", errno);
-  napi_create_uint32(env, memory[SK_MEMINFO_DROPS], &result);
+  napi_create_uint32(env, memory[which] / divisor, &result);
   return result;
+}
+
+napi_value get_drops(napi_env env, napi_callback_info info) {
+  return memory_number(env, info, SK_MEMINFO_DROPS, 1);
+}
+
+// Halved as obtained_buffer halves the limit that it counts against.
+napi_value get_queued(napi_env env, napi_callback_info info) {
+  return memory_number(env, info, SK_MEMINFO_RMEM_ALLOC, 2);
 }

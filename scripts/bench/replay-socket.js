@@ -36,6 +36,9 @@ export class ReplaySocket {
   drops() {
     return 0;
   }
+  queued() {
+    return 0;
+  }
   wait() {
     return true;
   }

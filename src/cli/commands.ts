@@ -1,16 +1,5 @@
-import type { Config } from '../config/config.ts';
 import type { Commands } from '../control/command.ts';
-import type { Crew } from './crew.ts';
-import { version } from './version.ts';
-
-/** The daemon, as commands see it. */
-export interface Daemon {
-  readonly config: Config;
-  readonly crew: Crew;
-  /** When it was started: performance.now(). */
-  readonly started: number;
-  state: 'starting' | 'running' | 'stopping';
-}
+import { type Daemon, statusOf } from './daemon-status.ts';
 
 /** What can be asked of a daemon over its control socket. */
 export function commandsOf(daemon: Daemon): Commands {
@@ -21,13 +10,7 @@ export function commandsOf(daemon: Daemon): Commands {
     },
     status: {
       summary: 'Tells how the daemon is, and what it counted.',
-      run: () => ({
-        version: version(),
-        pid: process.pid,
-        state: daemon.state,
-        uptime: (performance.now() - daemon.started) / 1000,
-        configuration: daemon.config.file,
-      }),
+      run: () => statusOf(daemon),
     },
   };
   return commands;

@@ -3,7 +3,8 @@ import { ControlServer } from '../control/server.ts';
 import { listenAt } from '../control/socket-file.ts';
 import type { DaemonLog } from '../system/log.ts';
 import type { Identity } from '../system/user.ts';
-import { commandsOf, type Daemon } from './commands.ts';
+import { commandsOf } from './commands.ts';
+import type { Daemon } from './daemon-status.ts';
 
 /** What answers for the daemon while it runs. */
 export interface Control {

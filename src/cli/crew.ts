@@ -4,6 +4,7 @@ import { Memory } from '../pipeline/memory.ts';
 import type { Plan } from '../pipeline/plan.ts';
 import type { Log } from '../pipeline/plugin.ts';
 import { Runner } from '../pipeline/runner.ts';
+import type { Snapshot } from '../pipeline/snapshot.ts';
 import { Clock } from '../system/clock.ts';
 import { become, type Identity } from '../system/user.ts';
 import { summary } from './summary.ts';
@@ -18,6 +19,8 @@ export interface Crew {
   reopen(): Promise<void>;
   /** SIGUSR2. */
   signal(): void;
+  /** What has become of every event by now; rejects when a thread cannot say. */
+  snapshot(): Promise<Snapshot>;
   /** Lines with the counters of every input. */
   summary(): Promise<string[]>;
   /** Reads what the kernel holds ready, writes it out and closes everything. */
@@ -68,6 +71,10 @@ export class SoloCrew implements Crew {
 
   signal(): void {
     this.#runner.signal();
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    return this.#runner.snapshot();
   }
 
   async summary(): Promise<string[]> {

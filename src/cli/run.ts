@@ -9,9 +9,9 @@ import { notifyServiceManager } from '../system/service-manager.ts';
 import { lookUpUser } from '../system/user.ts';
 import type { RunArguments } from './arguments.ts';
 import { reportReady, runInBackground } from './background.ts';
-import type { Daemon } from './commands.ts';
 import { openControl } from './control.ts';
 import { type Crew, SoloCrew } from './crew.ts';
+import type { Daemon } from './daemon-status.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
 import { placePlans } from './placement.ts';
 import { WorkerCrew } from './worker-crew.ts';
@@ -64,7 +64,7 @@ async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | u
   const identity = user === undefined ? undefined : lookUpUser(user);
   const crew = assemble(config, plans, log);
   const ended = untilSignal(crew, log);
-  const daemon: Daemon = { config, crew, started: performance.now(), state: 'starting' };
+  const daemon: Daemon = { config, crew, started: Date.now(), startedAt: performance.now(), state: 'starting' };
   const control = await openControl(daemon, identity, log);
   try {
     if ((await crew.start()) === 0) throw new Error('not a single stack could be started');

@@ -2,10 +2,11 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import type { Plan } from '../pipeline/plan.ts';
+import { joinSnapshots, type Snapshot } from '../pipeline/snapshot.ts';
 import type { DaemonLog } from '../system/log.ts';
 import { become, type Identity } from '../system/user.ts';
 import type { Crew } from './crew.ts';
-import type { FromWorker, Order, WorkerData } from './worker.ts';
+import type { Answers, FromWorker, Order, WorkerData } from './worker.ts';
 
 /** A thread with some of the inputs; it answers orders one after the other. */
 class Hand {
@@ -14,7 +15,7 @@ class Hand {
   /** What it last said of its counters. */
   lines: string[] = [];
   readonly #worker: Worker;
-  #waiting: { resolve(answer: number | string[]): void; reject(error: Error): void }[] = [];
+  #waiting: { resolve(answer: unknown): void; reject(error: Error): void }[] = [];
   #over = false;
 
   constructor(name: string, data: WorkerData, log: DaemonLog, onDeath: (error: Error) => void) {
@@ -38,10 +39,10 @@ class Hand {
   }
 
   /** Rejects when the worker dies before it answers. */
-  ask(order: Order): Promise<number | string[]> {
+  ask<O extends Order>(order: O): Promise<Answers[O]> {
     if (this.#over) return Promise.reject(new Error(`the worker of ${this.name} is gone`));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+      this.#waiting.push({ resolve: resolve as (answer: unknown) => void, reject });
       this.#worker.postMessage(order);
     });
   }
@@ -50,8 +51,7 @@ class Hand {
     if (this.#over) return;
     const gone = once(this.#worker, 'exit');
     // One that dies meanwhile says so itself.
-    const answer = await this.ask('stop').catch(() => undefined);
-    if (answer !== undefined) this.lines = answer as string[];
+    this.lines = await this.ask('stop').catch(() => this.lines);
     this.#over = true;
     this.#worker.postMessage('end' satisfies Order);
     await gone;
@@ -80,7 +80,7 @@ export class WorkerCrew implements Crew {
 
   async start(): Promise<number> {
     const outputs = await Promise.all(this.#hands.map((hand) => hand.ask('start')));
-    return outputs.reduce<number>((sum, count) => sum + (count as number), 0);
+    return outputs.reduce((sum, count) => sum + count, 0);
   }
 
   /** Capabilities belong to threads, users to the process: each thread keeps its own through the change. */
@@ -98,10 +98,12 @@ export class WorkerCrew implements Crew {
     for (const hand of this.#hands) void hand.ask('signal').catch(() => {});
   }
 
+  async snapshot(): Promise<Snapshot> {
+    return joinSnapshots(await Promise.all(this.#hands.map((hand) => hand.ask('snapshot'))));
+  }
+
   async summary(): Promise<string[]> {
-    const all = await Promise.all(
-      this.#hands.map(async (hand) => (await hand.ask('summary').catch(() => hand.lines)) as string[]),
-    );
+    const all = await Promise.all(this.#hands.map((hand) => hand.ask('summary').catch(() => hand.lines)));
     return all.flat();
   }
 

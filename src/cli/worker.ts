@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Plan } from '../pipeline/plan.ts';
 import type { Log } from '../pipeline/plugin.ts';
+import type { Snapshot } from '../pipeline/snapshot.ts';
 import { keepCapabilities } from '../system/native.ts';
 import { limitThread } from '../system/user.ts';
 import { linkStacks } from './crew.ts';
@@ -16,21 +17,27 @@ export interface WorkerData {
   readonly debug: boolean;
 }
 
-/** What the main thread orders; each order is answered, in turn. */
-export type Order =
-  | 'start'
-  | 'keep capabilities'
-  | 'limit capabilities'
-  | 'reopen'
-  | 'signal'
-  | 'summary'
-  | 'stop'
-  | 'end';
+/** What the main thread orders, and what it is answered, in turn. */
+export interface Answers {
+  /** How many outputs can get events. */
+  start: number;
+  'keep capabilities': undefined;
+  'limit capabilities': undefined;
+  reopen: undefined;
+  signal: undefined;
+  snapshot: Snapshot;
+  summary: string[];
+  /** The last summary. */
+  stop: string[];
+  end: never;
+}
+
+export type Order = keyof Answers;
 
 /** A line for the daemon's log, or the answer to an order. */
 export type FromWorker =
   | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'notice' | 'error'; readonly text: string }
-  | { readonly kind: 'answer'; readonly answer: number | string[] };
+  | { readonly kind: 'answer'; readonly answer: Answers[Order] };
 
 const port = parentPort;
 if (port === null) throw new Error('this file is run by worker-crew.ts');
@@ -52,37 +59,26 @@ const runner = linkStacks(
   log,
 );
 
-async function obey(order: Order): Promise<number | string[]> {
-  switch (order) {
-    case 'start':
-      return runner.start();
-    case 'keep capabilities':
-      keepCapabilities();
-      return 0;
-    case 'limit capabilities':
-      limitThread();
-      return 0;
-    case 'reopen':
-      runner.reopen();
-      return 0;
-    case 'signal':
-      runner.signal();
-      return 0;
-    case 'summary':
-      return summary(runner.sources);
-    case 'stop':
-      await runner.stop();
-      return summary(runner.sources);
-    case 'end':
-      process.exit(0); // this thread alone
-  }
-}
+const obey: { readonly [O in Order]: () => Answers[O] | Promise<Answers[O]> } = {
+  start: () => runner.start(),
+  'keep capabilities': () => void keepCapabilities(),
+  'limit capabilities': () => void limitThread(),
+  reopen: () => void runner.reopen(),
+  signal: () => void runner.signal(),
+  snapshot: () => runner.snapshot(),
+  summary: () => summary(runner.sources),
+  async stop() {
+    await runner.stop();
+    return summary(runner.sources);
+  },
+  end: () => process.exit(0), // this thread alone
+};
 
 // An order is begun when the one before is done. What fails ends the thread, and the main thread says so.
 let last: Promise<void> = Promise.resolve();
 port.on('message', (order: Order) => {
   last = last.then(async () => {
-    const answer = await obey(order);
+    const answer = await obey[order]();
     send({ kind: 'answer', answer });
   });
 });

@@ -1,4 +1,4 @@
-import type { Deliver, Log } from '../pipeline/plugin.ts';
+import type { Deliver, Log, SocketState } from '../pipeline/plugin.ts';
 import type { Clock } from '../system/clock.ts';
 
 /** Shortest time between two lines of the log, and between two gap records, in ms. */
@@ -8,6 +8,7 @@ const INTERVAL = 1000;
 interface LossySocket {
   readonly bufferSize: number;
   drops(): number;
+  state(): SocketState;
 }
 
 /**
@@ -93,17 +94,23 @@ export class Losses {
     else this.#remember();
   }
 
+  /** Brings the ledger up to date with the kernel, and says how the socket is; undefined when none is open. */
+  look(): SocketState | undefined {
+    this.#update();
+    return this.#socket?.state();
+  }
+
   /** Reports what is left, and also what only the next event would have shown. */
   end(): void {
     clearTimeout(this.#speaking);
     clearTimeout(this.#reporting);
     if (this.#socket === undefined) return;
     this.#clock.update();
+    if (this.#unsaid > 0) this.#say();
     // The kernel says that the buffer was full with the next read, and there may have been none.
     if (this.#numbered) this.#estimateTail();
     else this.#estimate();
     if (this.#pending > 0) this.#write();
-    if (this.#unsaid > 0) this.#say();
     this.#socket = undefined;
   }
 
@@ -129,6 +136,16 @@ export class Losses {
     this.#exact = false;
     ledger.lostEstimated += lost;
     this.#pending += lost;
+  }
+
+  /** Counts what was dropped by now, before the next event can show it. */
+  #update(): void {
+    if (this.#numbered) {
+      if (this.#readDrops() > 0) this.#open++;
+    } else {
+      this.#estimate();
+      this.#stirred = true; // between now and the next batch more may be dropped
+    }
   }
 
   #readDrops(): number {
@@ -177,7 +194,7 @@ export class Losses {
   };
 
   #say(): void {
-    this.#readDrops();
+    this.#update();
     const { overruns, kernelDrops } = this.#deliver.ledger;
     this.#log.error(
       `${this.#name}: the kernel dropped ${this.#what} ${this.#unsaid} more times, ${overruns} so far, ${kernelDrops} datagrams in all: the socket buffer of ${this.#socket?.bufferSize} bytes was full`,

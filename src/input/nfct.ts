@@ -422,6 +422,7 @@ export default defineInput({
         socket?.close();
         dump.close();
       },
+      socket: () => losses.look(),
       counters: () => ({
         'connections found the table full': table.refused,
         'times reliable mode was left': reliable?.left ?? 0,

@@ -291,6 +291,7 @@ export default defineInput({
         socket.close();
         socket = undefined;
       },
+      socket: () => losses.look(),
       counters: () => ({ 'times the socket buffer grew': ladder?.steps.grown ?? 0 }),
     };
   },

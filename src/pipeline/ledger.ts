@@ -49,6 +49,10 @@ export interface OutputAccount {
   readonly bytes: number;
   /** Attempts beyond the first. */
   readonly retries?: number;
+  /** Whether the destination can be reached now, where that is known. */
+  readonly connected?: boolean;
+  /** Age in milliseconds of the oldest event that waits. */
+  readonly lag?: number;
 }
 
 /** The way of every event to one output. */
@@ -80,45 +84,62 @@ function outputLedger({ stages, program, counts }: Source, output: LinkedStage):
     if (stopped > 0) filtered.unshift([at.name, stopped]);
     if (threw > 0) failed.unshift([at.name, threw]);
   }
+  const { sink: _, ...account } = accountOf(output, taken);
   return {
     name: output.name,
     received: counts.received,
     filtered: Object.fromEntries(filtered),
     failed: Object.fromEntries(failed),
     taken,
-    ...accountOf(output, taken),
+    ...account,
   };
-}
-
-function accountOf({ service }: LinkedStage, taken: number): Omit<OutputAccount, 'sink'> {
-  const account = service.account?.();
-  if (account === undefined) return { written: taken, queued: 0, dropped: {}, bytes: 0 };
-  const { sink: _, ...rest } = account;
-  return rest;
 }
 
 /** Sum of the counts in one column of a ledger. */
 export const total = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0);
 
+/** A destination with all that feeds it. */
+export interface Sink {
+  readonly key: object;
+  readonly feeders: readonly (readonly [source: Source, output: LinkedStage])[];
+  /** Events that reached it. */
+  readonly taken: number;
+  readonly account: OutputAccount;
+}
+
+/** Every destination, in the order of the stacks. */
+export function sinksOf(sources: readonly Source[]): Sink[] {
+  const sinks = new Map<
+    object,
+    { key: object; feeders: [Source, LinkedStage][]; taken: number; account: OutputAccount }
+  >();
+  for (const source of sources) {
+    for (const stage of source.stages) {
+      if (stage.role !== 'output') continue;
+      const { taken } = outputLedger(source, stage);
+      const account = accountOf(stage, taken);
+      const sink = sinks.get(account.sink) ?? { key: account.sink, feeders: [], taken: 0, account };
+      sink.feeders.push([source, stage]);
+      sink.taken += taken;
+      sinks.set(account.sink, sink);
+    }
+  }
+  return [...sinks.values()];
+}
+
+function accountOf({ service }: LinkedStage, taken: number): OutputAccount {
+  return service.account?.() ?? { sink: service, written: taken, queued: 0, dropped: {}, bytes: 0 };
+}
+
 /**
  * Checks that every event is in exactly one column: received = filtered + failed + written + queued + spooled + dropped.
  * Returns a sentence for each sum that does not hold, and nothing when all do. True between any two events.
  */
 export function imbalances(sources: readonly Source[]): string[] {
-  const sinks = new Map<object, { names: string[]; taken: number; counted: number }>();
-  for (const source of sources) {
-    for (const stage of source.stages) {
-      const account = stage.role === 'output' ? stage.service.account?.() : undefined;
-      if (account === undefined) continue;
-      const counted = account.written + account.queued + (account.spooled ?? 0) + total(account.dropped);
-      const sink = sinks.get(account.sink) ?? { names: [], taken: 0, counted };
-      sink.names.push(`${source.name} … ${stage.name}`);
-      sink.taken += outputLedger(source, stage).taken;
-      sinks.set(account.sink, sink);
-    }
-  }
-  return [...sinks.values()].flatMap(({ names, taken, counted }) =>
-    taken === counted ? [] : [`${names.join(' and ')} took ${taken} events, and ${counted} are accounted for`],
-  );
+  return sinksOf(sources).flatMap(({ feeders, taken, account }) => {
+    const counted = account.written + account.queued + (account.spooled ?? 0) + total(account.dropped);
+    const names = feeders.map(([source, stage]) => `${source.name} … ${stage.name}`).join(' and ');
+    return taken === counted ? [] : [`${names} took ${taken} events, and ${counted} are accounted for`];
+  });
 }

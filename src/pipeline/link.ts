@@ -34,6 +34,8 @@ export interface LinkedStage {
 /** An input with its stacks, ready to start. */
 export interface Source {
   readonly name: string;
+  /** File of the network namespace that it listens in; undefined for the daemon's own. */
+  readonly namespace: string | undefined;
   readonly service: Service;
   readonly stages: readonly LinkedStage[];
   readonly program: Program;
@@ -68,6 +70,7 @@ export function linkSource(plan: Plan, environment: Environment): Source {
   const service = plugin.link(linkOf(plan.input, record, environment, namespace), deliver);
   return {
     name: plan.input.name,
+    namespace,
     service,
     stages: plan.nodes.map((node, step) => ({
       name: node.name,

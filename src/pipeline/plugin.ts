@@ -54,6 +54,16 @@ export interface Link<Options, Reads, Writes> {
 /** Handles one event; false ends the event's way through this stack. */
 export type Run = (record: Record) => boolean;
 
+/** How the socket is that an input reads. */
+export interface SocketState {
+  /** Bytes of receive buffer. */
+  readonly bufferSize: number;
+  /** Bytes of it that are taken by what was not read yet. */
+  readonly queued: number;
+  /** Milliseconds for which the input has not been able to read all that was there; 0 when it keeps up. */
+  readonly lag: number;
+}
+
 /** What a plugin does besides handling events; every part may be missing. */
 export interface Service {
   /** Opens what the plugin needs. Throws with a message for the operator. */
@@ -64,6 +74,8 @@ export interface Service {
   reopen?(): void;
   /** What it counts besides events, for the summary, which leaves zeros out. */
   counters?(): { readonly [what: string]: number };
+  /** How an input's socket is; asking brings what the kernel dropped into its ledger. */
+  socket?(): SocketState | undefined;
   /** An output's books: what became of the events for which `run` returned true. */
   account?(): OutputAccount;
   /** Writes into the output's own stream that events are missing before what comes next. */

@@ -1,15 +1,21 @@
 import type { LinkedStage, Source } from './link.ts';
 import type { Log, Service } from './plugin.ts';
+import { Rates } from './rates.ts';
+import { countersOf, type Snapshot, takeSnapshot } from './snapshot.ts';
 
 /** Starts and stops linked stacks. A plugin that cannot start takes down its own stacks only. */
 export class Runner {
   readonly sources: readonly Source[];
   readonly #log: Log;
   readonly #running = new Set<Source>();
+  /** Why a plugin could not start. */
+  readonly #failures = new Map<Service, string>();
+  readonly #rates: Rates;
 
   constructor(sources: readonly Source[], log: Log) {
     this.sources = sources;
     this.#log = log;
+    this.#rates = new Rates(() => countersOf(sources));
   }
 
   /** Opens outputs before the inputs that feed them. Returns how many outputs can now get events. */
@@ -22,7 +28,17 @@ export class Runner {
         outputs += alive;
       }
     }
+    this.#rates.start();
     return outputs;
+  }
+
+  /** What has become of every event by now. */
+  snapshot(): Snapshot {
+    return takeSnapshot(this.sources, this.#rates, (source, stage) => {
+      const failure = this.#failures.get((stage ?? source).service);
+      // Without an output that runs, an input is not even tried.
+      return failure ?? (stage === undefined && !this.#running.has(source) ? 'no output of it runs' : undefined);
+    });
   }
 
   /** Starts filters and outputs, the last first; returns the number of outputs that events reach. */
@@ -43,9 +59,9 @@ export class Runner {
       await service.start?.();
       return true;
     } catch (error) {
-      this.#log.error(
-        `stack ${name}: ${error instanceof Error ? error.message : String(error)}; this stack is not run`,
-      );
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#failures.set(service, reason);
+      this.#log.error(`stack ${name}: ${reason}; this stack is not run`);
       return false;
     }
   }
@@ -62,6 +78,7 @@ export class Runner {
 
   /** Reads what the kernel holds ready, writes it out and closes everything. */
   async stop(): Promise<void> {
+    this.#rates.stop();
     for (const source of this.#running) await source.service.stop?.();
     for (const source of this.sources) for (const stage of source.stages) await stage.service.stop?.();
   }

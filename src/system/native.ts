@@ -19,6 +19,8 @@ export interface NativeSocket {
   setReceiveBuffer(bytes: number): number;
   /** Datagrams that the kernel could not deliver to this socket since it was opened, modulo 2³². */
   drops(): number;
+  /** Bytes that datagrams take which were not read yet, in the unit of `receiveBuffer`. */
+  queued(): number;
   /** Sends bytes to the kernel. */
   send(bytes: Uint8Array): void;
   /**

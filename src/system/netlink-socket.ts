@@ -90,6 +90,11 @@ export class NetlinkSocket {
     return this.#native.drops();
   }
 
+  /** How full it is, and for how many milliseconds the pump has not kept up. */
+  state(): { readonly bufferSize: number; readonly queued: number; readonly lag: number } {
+    return { bufferSize: this.#pump.bufferSize, queued: this.#native.queued(), lag: this.#pump.lag };
+  }
+
   /** Sends messages whose answers are for the pump, such as a dump request. Throws ErrnoException. */
   send(bytes: Uint8Array): void {
     this.#native.send(bytes);

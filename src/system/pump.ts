@@ -44,6 +44,8 @@ export class Pump {
   #wakeUp = new WakeUp(0);
   #timer: NodeJS.Timeout | undefined;
   #watched = false;
+  /** Since when the socket was not empty at the end of any turn; undefined when it was at the last. */
+  #behind: number | undefined;
 
   /** An overrun doubles the socket's buffer up to `maxBufferSize` bytes. */
   constructor(socket: NativeSocket, slots: Slots, aside: Aside, maxBufferSize: number) {
@@ -65,6 +67,11 @@ export class Pump {
   /** Bytes of receive buffer. */
   get bufferSize(): number {
     return this.#bufferSize;
+  }
+
+  /** Milliseconds for which there was always more to read than a turn could take. */
+  get lag(): number {
+    return this.#behind === undefined ? 0 : performance.now() - this.#behind;
   }
 
   /** Undoes what overruns did to the buffer; the next one may grow it again. Throws ErrnoException. */
@@ -146,8 +153,14 @@ export class Pump {
       if (count < this.#slots.slots && this.#aside.empty) break;
     }
     if (datagrams > 0) handler.onBatchEnd();
-    const delay = this.#wakeUp.after(datagrams, bytes, performance.now(), this.#bufferSize);
-    return batches > 0 ? delay : 0;
+    const now = performance.now();
+    const delay = this.#wakeUp.after(datagrams, bytes, now, this.#bufferSize);
+    if (batches > 0) {
+      this.#behind = undefined;
+      return delay;
+    }
+    this.#behind ??= now;
+    return 0;
   }
 
   #deliver(handler: DatagramHandler, count: number): number {

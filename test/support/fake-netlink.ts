@@ -201,6 +201,10 @@ export class FakeSocket implements NativeSocket {
     return this.dropped >>> 0;
   }
 
+  queued(): number {
+    return this.#queue.reduce<number>((sum, one) => sum + (typeof one === 'number' ? 0 : one.length), 0);
+  }
+
   send(bytes: Uint8Array): void {
     if (this.closed) throw Object.assign(new Error('EBADF: bad file descriptor, send'), { code: 'EBADF' });
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -536,6 +536,22 @@ describe('under overload', () => {
     expect(input!.gaps.map(({ lost }) => lost)).toEqual([9]);
   });
 
+  test('asking in between changes no sum: each drop is counted, and reported, once', async () => {
+    await started({ hash_enable: false });
+    const { bytes } = recorded('udp with a mark: destroy');
+    listener().dropped = 3;
+    expect(input!.service.socket?.()).toMatchObject({ queued: 0, lag: 0 });
+    expect(input!.ledger).toMatchObject({ kernelDrops: 3, lostEstimated: 3 });
+    listener().dropped = 5;
+    listener().bring(bytes);
+    await idle();
+    input!.service.socket?.();
+    listener().dropped = 6;
+    await input!.service.stop?.();
+    expect(input!.ledger).toMatchObject({ kernelDrops: 6, lostEstimated: 6 });
+    expect(input!.gaps.reduce((sum, { lost }) => sum + lost, 0)).toBe(6);
+  });
+
   test('first the buffer grows, then changes are left out; when it is quiet both are undone, the last step first', async () => {
     const sizes = { netlink_socket_buffer_size: 1000, netlink_socket_buffer_maxsize: 3000 };
     await started({ hash_enable: false, event_mask: 7, ...sizes });

@@ -301,6 +301,25 @@ describe('trouble', () => {
     expect([gaps, ledger.lost]).toEqual([[], 0]);
   });
 
+  test('asking in between changes no sum: what is known to be dropped is still looked for in the numbers, or estimated', async () => {
+    const { gaps, ledger, service } = await started({ group: 10 });
+    socket().dropped = 2;
+    expect(service.socket?.()).toEqual({ bufferSize: 8 << 20, queued: 0, lag: 0 });
+    expect(ledger).toMatchObject({ kernelDrops: 2, lost: 0, lostEstimated: 0 });
+    kernel.log(numbered(10));
+    await kernel.idle();
+    expect(ledger).toMatchObject({ kernelDrops: 2, lost: 10 });
+    socket().dropped = 6;
+    service.socket?.();
+    await service.stop?.();
+    expect(gaps.map(({ lost, exact }) => [lost, exact])).toEqual([
+      [10, true],
+      [20, false],
+    ]);
+    expect(ledger).toMatchObject({ lost: 10, lostEstimated: 20, kernelDrops: 6 });
+    expect(service.socket?.()).toBeUndefined();
+  });
+
   test('what was dropped behind the last packet is estimated at the end, as many to a datagram as before', async () => {
     const { gaps, ledger, service } = await started({ group: 10 });
     kernel.fail(ENOBUFS, 2);
