@@ -76,6 +76,8 @@ function parseSecret(text: string): Parsed {
 function parseChoice(spec: ChoiceOption, text: string): Parsed {
   const value = spec.choices.find((choice) => choice.toLowerCase() === text.toLowerCase());
   if (value !== undefined) return { ok: true, value };
+  const refused = Object.entries(spec.refused ?? {}).find(([word]) => word === text.toLowerCase())?.[1];
+  if (refused !== undefined) return { ok: false, message: `${quote(text)}: ${refused}` };
   const choices = spec.choices.map((choice) => (choice === '' ? '""' : choice)).join(', ');
   return { ok: false, message: `${quote(text)} is none of ${choices}${suggestion(text, spec.choices)}` };
 }

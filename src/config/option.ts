@@ -44,6 +44,8 @@ export interface SecretOption extends Described<Secret> {
 export interface ChoiceOption extends Described<string> {
   readonly type: 'choice';
   readonly choices: readonly string[];
+  /** Words that one could expect, and why they are not among the choices. */
+  readonly refused?: Readonly<Record<string, string>>;
 }
 
 /** Words between commas. */

@@ -8,8 +8,12 @@ import { bracketed, reasonOf } from './stream.ts';
 const IN_FLIGHT = 256 << 10;
 const NEWLINE = 0x0a;
 
-/** How a batch becomes datagrams: each line one, with its line end, or the batch one. */
-export type Framing = 'lines' | 'whole';
+/** How a batch becomes datagrams: where the one ends that begins at `at`. */
+export type Framing = (bytes: Uint8Array, at: number) => number;
+/** Each line is one, with its line end. */
+export const byLine: Framing = (bytes, at) => bytes.indexOf(NEWLINE, at) + 1 || bytes.length;
+/** The batch is one. */
+export const whole: Framing = (bytes) => bytes.length;
 
 /**
  * UDP. Nothing says that a datagram arrived, but a host without a listener says so (ICMP): that counts as a connection
@@ -56,13 +60,8 @@ export class DatagramDestination implements Destination {
       this.#waiting = true;
       return false;
     }
-    if (this.#framing === 'whole') {
-      this.#sendOne(bytes);
-      return true;
-    }
     for (let at = 0; at < bytes.length; ) {
-      const newline = bytes.indexOf(NEWLINE, at);
-      const end = newline < 0 ? bytes.length : newline + 1;
+      const end = this.#framing(bytes, at);
       this.#sendOne(bytes.subarray(at, end));
       at = end;
     }

@@ -6,6 +6,7 @@ type Load = () => Promise<{ default: OutputPlugin }>;
 export const outputs: Readonly<Record<string, Load>> = {
   GPRINT: (() => import('./gprint.ts')) as Load,
   GRAPHITE: (() => import('./graphite.ts')) as Load,
+  IPFIX: (() => import('./ipfix.ts')) as Load,
   JSON: (() => import('./json.ts')) as Load,
   LOGEMU: (() => import('./logemu.ts')) as Load,
   NACCT: (() => import('./nacct.ts')) as Load,

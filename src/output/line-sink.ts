@@ -1,4 +1,4 @@
-import { DatagramDestination } from '../delivery/datagram.ts';
+import { byLine, DatagramDestination } from '../delivery/datagram.ts';
 import type { DeliveryOptions } from '../delivery/options.ts';
 import { StreamDestination } from '../delivery/stream.ts';
 import type { OutputAccount } from '../pipeline/ledger.ts';
@@ -45,7 +45,5 @@ function destinationOf({ mode, file, host, port }: LineSinkOptions) {
   if (mode === 'unix') return new StreamDestination({ path: file });
   const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
   if (number < 1 || number > 65535) throw new Error(`port: "${port}" is no port number (1-65535)`);
-  return mode === 'udp'
-    ? new DatagramDestination(host, number, 'lines')
-    : new StreamDestination({ host, port: number });
+  return mode === 'udp' ? new DatagramDestination(host, number, byLine) : new StreamDestination({ host, port: number });
 }

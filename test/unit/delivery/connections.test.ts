@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { until } from '../../../scripts/lab.js';
-import { DatagramDestination } from '../../../src/delivery/datagram.ts';
+import { byLine, DatagramDestination, whole } from '../../../src/delivery/datagram.ts';
 import type { Destination } from '../../../src/delivery/destination.ts';
 import { Sender } from '../../../src/delivery/sender.ts';
 import type { SenderSettings } from '../../../src/delivery/sender-settings.ts';
@@ -170,7 +170,7 @@ describe('udp', () => {
 
   test('each line is a datagram, with its line end', async () => {
     const { port, datagrams } = await receiver();
-    const sender = started(new DatagramDestination('127.0.0.1', port, 'lines'));
+    const sender = started(new DatagramDestination('127.0.0.1', port, byLine));
     push(sender, 'one\ntwo\n');
     push(sender, 'three\n');
     await until('three datagrams', () => datagrams.length >= 3);
@@ -181,7 +181,7 @@ describe('udp', () => {
 
   test('a batch is a datagram where it is a message', async () => {
     const { port, datagrams } = await receiver();
-    const sender = started(new DatagramDestination('127.0.0.1', port, 'whole'));
+    const sender = started(new DatagramDestination('127.0.0.1', port, whole));
     push(sender, 'one\ntwo\n');
     await until('a datagram', () => datagrams.length >= 1);
     expect(datagrams).toEqual(['one\ntwo\n']);
@@ -190,7 +190,7 @@ describe('udp', () => {
   test('lines wait while nobody listens', async () => {
     const absent = await receiver();
     absent.close();
-    const sender = started(new DatagramDestination('127.0.0.1', absent.port, 'lines'));
+    const sender = started(new DatagramDestination('127.0.0.1', absent.port, byLine));
     for (let i = 0; i < 10; i++) push(sender, `${i}\n`);
     await until('the refusal', () => sender.counts().retries >= 2);
     const { datagrams } = await receiver(absent.port);
@@ -200,7 +200,7 @@ describe('udp', () => {
 
   test('a line that no datagram can carry is refused and counted, the next one is sent', async () => {
     const { port, datagrams } = await receiver();
-    const sender = started(new DatagramDestination('127.0.0.1', port, 'lines'));
+    const sender = started(new DatagramDestination('127.0.0.1', port, byLine));
     push(sender, `${'x'.repeat(70_000)}\n`);
     push(sender, 'short\n');
     await until('the short line', () => datagrams.length === 1 && sender.counts().dropped.refused === 1);
