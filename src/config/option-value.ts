@@ -32,7 +32,7 @@ export function parseValue(spec: Exclude<OptionSpec, LinesOption>, text: string)
 function parseInteger(spec: IntOption, text: string): Parsed {
   const { min = 0, max = 0xffffffff, unit } = spec;
   const range = `(${min < 0 ? `${min} to ${max}` : `${min}-${max}`}${unit ? ` ${unit}` : ''})`;
-  const value = toInteger(text);
+  const value = toInteger(text) ?? toQuantity(text, unit);
   if (value === undefined) return { ok: false, message: `${quote(text)} is not an integer ${range}` };
   if (value < min || value > max) return { ok: false, message: `${quote(text)} is out of range ${range}` };
   return { ok: true, value };
@@ -47,6 +47,18 @@ function toInteger(text: string): number | undefined {
   const [, sign, hex, octal, decimal] = match;
   const value = hex ? Number.parseInt(hex, 16) : octal ? Number.parseInt(octal, 8) : Number(decimal);
   return sign === '-' && value !== 0 ? -value : value;
+}
+
+const FACTORS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  bytes: { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 },
+  seconds: { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 },
+};
+
+/** A number of bytes or seconds in a larger unit: `64M`, `1d`. */
+function toQuantity(text: string, unit: string | undefined): number | undefined {
+  const [, digits, letter = ''] = /^([1-9]\d*)([a-z])$/i.exec(text) ?? [];
+  const factor = unit === undefined || digits === undefined ? undefined : FACTORS[unit]?.[letter.toLowerCase()];
+  return factor === undefined ? undefined : Number(digits) * factor;
 }
 
 function parseBoolean(text: string): Parsed {

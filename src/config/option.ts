@@ -17,7 +17,7 @@ export interface IntOption extends Described<number> {
   readonly type: 'int';
   readonly min?: number;
   readonly max?: number;
-  /** What is counted, in the plural: `bytes`, `seconds`. */
+  /** What is counted, in the plural. A number of `bytes` may end in k, M, G or T, one of `seconds` in m, h, d or w. */
   readonly unit?: string;
 }
 

@@ -8,13 +8,9 @@ interface JsonHead {
   readonly device: string;
 }
 
-/** The gap as an object of the JSON output's own stream, its head as that of the events. */
-export function gapAsJson(gap: Gap, { timestamp, eventv1, device }: JsonHead): string {
-  const members: [string, unknown][] = [];
-  if (eventv1) members.push(['@version', 1]);
-  if (timestamp) members.push([eventv1 ? '@timestamp' : 'timestamp', timeText(gap.to)]);
-  members.push(
-    ['dvc', device],
+/** What is known of a gap, by the names that its records have in every output. */
+function factsOf(gap: Gap): readonly (readonly [name: string, value: string | number | boolean])[] {
+  return [
     ['flowlogd.event', 'gap'],
     ['flowlogd.input', gap.input],
     ['flowlogd.gap.from', timeText(gap.from)],
@@ -22,16 +18,46 @@ export function gapAsJson(gap: Gap, { timestamp, eventv1, device }: JsonHead): s
     ['flowlogd.gap.lost', gap.lost],
     ['flowlogd.gap.exact', gap.exact],
     ['flowlogd.gap.cause', gap.cause],
-  );
-  return `{${members.map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`).join(', ')}}`;
+  ];
+}
+
+/** The gap as an object of the JSON output's own stream, its head as that of the events. */
+export function gapAsJson(gap: Gap, { timestamp, eventv1, device }: JsonHead): string {
+  const members: (readonly [string, unknown])[] = [];
+  if (eventv1) members.push(['@version', 1]);
+  if (timestamp) members.push([eventv1 ? '@timestamp' : 'timestamp', timeText(gap.to)]);
+  return object([...members, ['dvc', device], ...factsOf(gap)]);
+}
+
+/** What stands for a line of JSON of which a crash has left a part: a whole one, with the part as text. */
+export function tornAsJson(torn: Uint8Array, device: string): Uint8Array {
+  const text = Buffer.from(torn).toString();
+  const line = object([
+    ['dvc', device],
+    ['flowlogd.event', 'torn'],
+    ['flowlogd.torn', text],
+  ]);
+  return Buffer.from(`${line}\n`);
+}
+
+const object = (members: readonly (readonly [string, unknown])[]): string =>
+  `{${members.map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`).join(', ')}}`;
+
+/** The gap as `key=value`, as GPRINT and OPRINT write the keys of an event. */
+export const gapAsPairs = (gap: Gap): string[] =>
+  factsOf(gap).map(([name, value]) => `${name}=${typeof value === 'boolean' ? Number(value) : value}`);
+
+/** The gap as text without a time of its own. */
+export function gapAsText(gap: Gap): string {
+  const facts = `input=${gap.input} from=${timeText(gap.from)} to=${timeText(gap.to)} lost=${gap.lost} exact=${gap.exact ? 1 : 0}`;
+  return `flowlogd: gap ${facts} cause="${gap.cause}"`;
 }
 
 /** The gap as a line like those of syslog, written on `host`. */
 export function gapAsLine(gap: Gap, host: string): string {
   const time = new LocalTime();
   time.update(Math.floor(gap.to / 1000));
-  const facts = `input=${gap.input} from=${timeText(gap.from)} to=${timeText(gap.to)} lost=${gap.lost} exact=${gap.exact ? 1 : 0}`;
-  return `${time.syslog} ${host} flowlogd: gap ${facts} cause="${gap.cause}"`;
+  return `${time.syslog} ${host} ${gapAsText(gap)}`;
 }
 
 /** Local time with microseconds and zone; `time` is in ms since 1970. */

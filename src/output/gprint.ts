@@ -1,10 +1,12 @@
 import { defineOutput } from '../pipeline/plugin.ts';
 import type { Clock } from '../system/clock.ts';
 import { LocalTime } from '../system/local-time.ts';
-import { OutputFile } from '../system/output-file.ts';
 import { writeBytes } from '../wire/ascii.ts';
 import { writeIp } from '../wire/ip-text.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
+import { fileOptions } from './file-options.ts';
+import { fileSink, serviceOf } from './file-sink.ts';
+import { gapAsPairs } from './gap-text.ts';
 import { KeyValues, writeFirstFour } from './key-values.ts';
 
 const COMMA = 0x2c;
@@ -28,20 +30,13 @@ export default defineOutput({
   accepts: ['raw', 'packet', 'flow', 'sum'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,gp1:GPRINT',
   options: {
-    file: {
-      type: 'string',
-      path: 'file',
-      default: '/var/log/ulogd_gprint.log',
-      doc: 'File that lines are appended to.',
-    },
-    sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
+    ...fileOptions('/var/log/ulogd_gprint.log'),
     timestamp: { type: 'bool', default: false, doc: 'Begin with the time of writing.' },
   },
   reads: 'every',
-  link({ options, upstream, compat, shared, clock, log, id }) {
-    const file = shared(
-      () => new OutputFile(options.file, (message) => log.error(`${id}:GPRINT: ${message}`), { recordEnd }),
-    );
+  link(link) {
+    const { options, upstream, compat, clock } = link;
+    const file = fileSink(link, 'GPRINT', options.file, { recordEnd });
     const address = compat ? writeFirstFour : writeIp;
     const values = new KeyValues(upstream, { separator: COMMA, address, compat });
     const stamp = options.timestamp ? new Stamp(clock) : undefined;
@@ -58,11 +53,8 @@ export default defineOutput({
         file.endLine(end);
         return true;
       },
-      start: () => file.open(),
-      flush: () => file.flush(),
-      reopen: () => file.reopen(),
-      stop: () => file.close(),
-      account: () => file.account(),
+      ...serviceOf(file),
+      gap: (gap) => file.note(gapAsPairs(gap).join(',')),
     };
   },
 });

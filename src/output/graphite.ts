@@ -3,6 +3,7 @@ import { StreamDestination } from '../delivery/stream.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { Literal } from '../wire/ascii.ts';
 import { GRAPHITE_ROOM, writeGraphiteLine } from '../wire/graphite.ts';
+import { serviceOf } from './file-sink.ts';
 import { LineSender } from './line-sender.ts';
 
 const PACKETS = new Literal('.pkts ');
@@ -54,11 +55,7 @@ export default defineOutput({
         sink.endLine(at);
         return true;
       },
-      start: () => sink.open(),
-      flush: () => sink.flush(),
-      stop: () => sink.close(),
-      account: () => sink.account(),
-      counters: () => sink.counters(),
+      ...serviceOf(sink),
     };
   },
 });

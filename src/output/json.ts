@@ -4,11 +4,14 @@ import { defineOutput } from '../pipeline/plugin.ts';
 import { ABSENT, type Record } from '../pipeline/record.ts';
 import type { Clock } from '../system/clock.ts';
 import { LocalTime } from '../system/local-time.ts';
+import { linesEnd } from '../system/torn-end.ts';
 import { Literal, writeBytes, writeDecimal, writePadded, writeShort, writeWideDecimal } from '../wire/ascii.ts';
 import { jsonStringRoom, writeJsonString } from '../wire/json-text.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
-import { gapAsJson } from './gap-text.ts';
-import { lineSink } from './line-sink.ts';
+import { keepingOptions } from './file-options.ts';
+import { fileSink, serviceOf } from './file-sink.ts';
+import { gapAsJson, tornAsJson } from './gap-text.ts';
+import { peerSink } from './line-sink.ts';
 
 /** How a field's value is rendered. */
 const NUMBER = 0;
@@ -38,7 +41,7 @@ export default defineOutput({
       default: '/var/log/ulogd.json',
       doc: 'File that lines are appended to; with mode unix, the socket.',
     },
-    sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
+    ...keepingOptions,
     timestamp: { type: 'bool', default: true, doc: 'Begin with the time of the event.' },
     eventv1: {
       type: 'bool',
@@ -62,8 +65,14 @@ export default defineOutput({
     ...deliveryOptions,
   },
   reads: 'every',
-  link({ options, upstream, compat, shared, clock, log, id }) {
-    const sink = shared(() => lineSink(options, `${id}:JSON`, log));
+  link(link) {
+    const { options, upstream, compat, shared, clock, log, id } = link;
+    const { mode } = options;
+    const inspect = linesEnd((torn) => tornAsJson(torn, options.device));
+    const sink =
+      mode === 'file'
+        ? fileSink(link, 'JSON', options.file, { inspect })
+        : shared(() => peerSink({ ...options, mode }, `${id}:JSON`, log));
     const head = new Head(options, upstream, clock, compat);
     const fields = new Fields(upstream, options.boolean_label, compat);
 
@@ -81,12 +90,7 @@ export default defineOutput({
 
     return {
       run,
-      start: () => sink.open(),
-      flush: () => sink.flush(),
-      reopen: () => sink.reopen(),
-      stop: () => sink.close(),
-      account: () => sink.account(),
-      counters: () => sink.counters?.() ?? {},
+      ...serviceOf(sink),
       gap: (gap) => sink.note(gapAsJson(gap, options)),
     };
   },

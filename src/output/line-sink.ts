@@ -3,7 +3,6 @@ import type { DeliveryOptions } from '../delivery/options.ts';
 import { StreamDestination } from '../delivery/stream.ts';
 import type { OutputAccount } from '../pipeline/ledger.ts';
 import type { Log } from '../pipeline/plugin.ts';
-import { OutputFile } from '../system/output-file.ts';
 import type { LineBuffer } from '../wire/line-buffer.ts';
 import { LineSender } from './line-sender.ts';
 
@@ -27,21 +26,19 @@ export interface LineSink {
   counters?(): { readonly [what: string]: number };
 }
 
-/** The options that name it. */
-export interface LineSinkOptions extends DeliveryOptions {
-  readonly mode: 'file' | 'tcp' | 'udp' | 'unix';
+/** The options that name a peer. */
+export interface PeerOptions extends DeliveryOptions {
+  readonly mode: 'tcp' | 'udp' | 'unix';
   readonly file: string;
   readonly host: string;
   readonly port: string;
 }
 
-/** The sink that the options name. `name` is that of the output, for messages. */
-export function lineSink(options: LineSinkOptions, name: string, log: Log): LineSink {
-  if (options.mode === 'file') return new OutputFile(options.file, (message) => log.error(`${name}: ${message}`));
-  return new LineSender(() => destinationOf(options), options, name, log);
-}
+/** The sink for a network peer. `name` is that of the output, for messages. */
+export const peerSink = (options: PeerOptions, name: string, log: Log): LineSink =>
+  new LineSender(() => destinationOf(options), options, name, log);
 
-function destinationOf({ mode, file, host, port }: LineSinkOptions) {
+function destinationOf({ mode, file, host, port }: PeerOptions) {
   if (mode === 'unix') return new StreamDestination({ path: file });
   const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
   if (number < 1 || number > 65535) throw new Error(`port: "${port}" is no port number (1-65535)`);

@@ -1,8 +1,9 @@
 import { hostname } from 'node:os';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { LocalTime, SYSLOG, SYSLOG_LENGTH } from '../system/local-time.ts';
-import { OutputFile } from '../system/output-file.ts';
 import { Literal, writeBytes } from '../wire/ascii.ts';
+import { fileOptions } from './file-options.ts';
+import { fileSink, serviceOf } from './file-sink.ts';
 import { gapAsLine } from './gap-text.ts';
 
 /** LOGEMU: the lines that syslogd would have written. */
@@ -11,21 +12,14 @@ export default defineOutput({
   summary: 'Writes each event as a line like those of syslog: time, host, text.',
   accepts: ['packet', 'flow'],
   example: 'stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU',
-  options: {
-    file: {
-      type: 'string',
-      path: 'file',
-      default: '/var/log/ulogd_syslogemu.log',
-      doc: 'File that lines are appended to.',
-    },
-    sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
-  },
+  options: fileOptions('/var/log/ulogd_syslogemu.log'),
   reads: {
     print: { type: 'string' },
     'oob.time.sec': { type: 'u32', optional: true },
   },
-  link({ options, read, shared, clock, log, id }) {
-    const file = shared(() => new OutputFile(options.file, (message) => log.error(`${id}:LOGEMU: ${message}`)));
+  link(link) {
+    const { options, read, clock } = link;
+    const file = fileSink(link, 'LOGEMU', options.file);
     const print = read.print;
     const second = read['oob.time.sec'];
     const time = new LocalTime();
@@ -45,11 +39,7 @@ export default defineOutput({
         file.endLine(writeBytes(buffer.view, at, record.view, record.value[print]!, length));
         return true;
       },
-      start: () => file.open(),
-      flush: () => file.flush(),
-      reopen: () => file.reopen(),
-      stop: () => file.close(),
-      account: () => file.account(),
+      ...serviceOf(file),
       gap: (gap) => file.note(gapAsLine(gap, name)),
     };
   },

@@ -1,8 +1,10 @@
 import { defineOutput } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
-import { OutputFile } from '../system/output-file.ts';
 import { writeDecimal, writeShort, writeWideDecimal } from '../wire/ascii.ts';
 import { IPPROTO_ICMP } from '../wire/ip.ts';
+import { fileOptions } from './file-options.ts';
+import { fileSink, serviceOf } from './file-sink.ts';
+import { gapAsText } from './gap-text.ts';
 
 const TAB = 0x09;
 const NEWLINE = 0x0a;
@@ -15,15 +17,7 @@ export default defineOutput({
   summary: 'Writes each ended connection as a line of net-acct: time, protocol, ends, packets, bytes.',
   accepts: ['packet', 'flow'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,nacct1:NACCT',
-  options: {
-    file: {
-      type: 'string',
-      path: 'file',
-      default: '/var/log/ulogd_nacct.log',
-      doc: 'File that lines are appended to.',
-    },
-    sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
-  },
+  options: fileOptions('/var/log/ulogd_nacct.log'),
   reads: {
     'orig.ip.saddr.str': { type: 'string' },
     'orig.ip.daddr.str': { type: 'string' },
@@ -38,8 +32,9 @@ export default defineOutput({
     'icmp.type': { type: 'u8' },
     'flow.end.sec': { type: 'u32' },
   },
-  link({ options, read, compat, shared, log, id }) {
-    const file = shared(() => new OutputFile(options.file, (message) => log.error(`${id}:NACCT: ${message}`)));
+  link(link) {
+    const { options, read, compat } = link;
+    const file = fileSink(link, 'NACCT', options.file);
     const { 'orig.ip.saddr.str': saddr, 'orig.ip.daddr.str': daddr, 'orig.ip.protocol': protocol } = read;
     const { 'orig.l4.sport': sport, 'orig.l4.dport': dport, 'icmp.type': type, 'icmp.code': code } = read;
     const { 'orig.raw.pktlen': sentBytes, 'orig.raw.pktcount': sentPackets } = read;
@@ -94,11 +89,8 @@ export default defineOutput({
         file.endLine(at + 1);
         return true;
       },
-      start: () => file.open(),
-      flush: () => file.flush(),
-      reopen: () => file.reopen(),
-      stop: () => file.close(),
-      account: () => file.account(),
+      ...serviceOf(file),
+      gap: (gap) => file.note(`# ${gapAsText(gap)}`),
     };
   },
 });

@@ -1,7 +1,9 @@
 import { defineOutput } from '../pipeline/plugin.ts';
-import { OutputFile } from '../system/output-file.ts';
 import { Literal } from '../wire/ascii.ts';
 import { writeIp, writeIpv4 } from '../wire/ip-text.ts';
+import { fileOptions } from './file-options.ts';
+import { fileSink, serviceOf } from './file-sink.ts';
+import { gapAsPairs } from './gap-text.ts';
 import { type KeyValueStyle, KeyValues } from './key-values.ts';
 
 const NEWLINE = 0x0a;
@@ -26,24 +28,11 @@ export default defineOutput({
   summary: 'Writes each event as lines of key=value below a line that divides events.',
   accepts: ['packet', 'flow'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,op1:OPRINT',
-  options: {
-    file: {
-      type: 'string',
-      path: 'file',
-      default: '/var/log/ulogd_oprint.log',
-      doc: 'File that lines are appended to.',
-    },
-    sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
-  },
+  options: fileOptions('/var/log/ulogd_oprint.log'),
   reads: 'every',
-  link({ options, upstream, compat, shared, log, id }) {
-    const file = shared(
-      () =>
-        new OutputFile(options.file, (message) => log.error(`${id}:OPRINT: ${message}`), {
-          records: 'events',
-          recordEnd,
-        }),
-    );
+  link(link) {
+    const { options, upstream, compat } = link;
+    const file = fileSink(link, 'OPRINT', options.file, { records: 'events', recordEnd });
     const address = compat ? writeReversed : writeIp;
     const values = new KeyValues(upstream, { separator: NEWLINE, bytesAs: 'default', address, compat });
     return {
@@ -54,11 +43,8 @@ export default defineOutput({
         file.endLine(values.write(buffer.bytes, buffer.view, at, record));
         return true;
       },
-      start: () => file.open(),
-      flush: () => file.flush(),
-      reopen: () => file.reopen(),
-      stop: () => file.close(),
-      account: () => file.account(),
+      ...serviceOf(file),
+      gap: (gap) => file.note(['===>PACKET BOUNDARY', ...gapAsPairs(gap)].join('\n')),
     };
   },
 });

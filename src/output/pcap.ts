@@ -1,11 +1,13 @@
 import { defineOutput } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
 import { localOffset } from '../system/native.ts';
-import { OutputFile } from '../system/output-file.ts';
+import { captureEnd } from '../system/torn-end.ts';
 import { writeBytes } from '../wire/ascii.ts';
 import { ARPHRD_ETHER, ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_OFFSET } from '../wire/ethernet.ts';
 import { IPV6_HEADER, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/ip.ts';
 import { LINKTYPE_ETHERNET, LINKTYPE_RAW, pcapHeader, pcapRecordEnd, writePcapRecord } from '../wire/pcap.ts';
+import { fileOptions } from './file-options.ts';
+import { fileSink, serviceOf } from './file-sink.ts';
 
 /** What a packet takes beside itself: two headers, and what writeBytes writes too many. */
 const ROOM = 64;
@@ -17,8 +19,7 @@ export default defineOutput({
   accepts: ['packet'],
   example: 'stack=log1:NFLOG,base1:BASE,pcap1:PCAP',
   options: {
-    file: { type: 'string', path: 'file', default: '/var/log/ulogd.pcap', doc: 'File that packets are appended to.' },
-    sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
+    ...fileOptions('/var/log/ulogd.pcap', 'packets'),
     snaplen: {
       type: 'int',
       default: 65536,
@@ -46,14 +47,18 @@ export default defineOutput({
     'raw.mac': { type: 'raw', optional: true },
     'raw.type': { type: 'u16', optional: true },
   },
-  link({ options, read, compat, shared, clock, log, id }) {
+  link(link) {
+    const { options, read, compat, clock, log, id } = link;
     const { snaplen } = options;
     const framed = options.linktype === 'ethernet';
     const linkType = framed ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
-    const file = shared(() => {
-      const header = pcapHeader(linkType, snaplen, compat ? secondsWest() : 0);
-      const format = { records: 'packets', header, recordEnd: pcapRecordEnd };
-      return new OutputFile(options.file, (message) => log.error(`${id}:PCAP: ${message}`), format);
+    const header = pcapHeader(linkType, snaplen, compat ? secondsWest() : 0);
+    const inspect = captureEnd(header);
+    const file = fileSink(link, 'PCAP', options.file, {
+      records: 'packets',
+      header,
+      inspect,
+      recordEnd: pcapRecordEnd,
     });
     const { 'raw.pkt': packet, 'ip.totlen': totlen, 'ip6.payloadlen': payloadlen, 'oob.family': family } = read;
     const { 'oob.time.sec': second, 'oob.time.usec': microsecond, 'oob.protocol': protocol } = read;
@@ -114,11 +119,7 @@ export default defineOutput({
         file.endLine(writeBytes(view, at, record.view, value[packet]!, kept));
         return true;
       },
-      start: () => file.open(),
-      flush: () => file.flush(),
-      reopen: () => file.reopen(),
-      stop: () => file.close(),
-      account: () => file.account(),
+      ...serviceOf(file),
     };
   },
 });

@@ -1,9 +1,9 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { OutputAccount } from '../pipeline/ledger.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { ABSENT, type Record } from '../pipeline/record.ts';
 import { LocalTime } from '../system/local-time.ts';
-import { OutputFile } from '../system/output-file.ts';
+import type { FileSeries } from '../system/named-file.ts';
 import { Literal, writeBytes, writeText } from '../wire/ascii.ts';
 import { ConntrackEntry, decodeConntrack, decodeConntrackAttributes } from '../wire/conntrack.ts';
 import { flowXmlRoom, writeFlowXml } from '../wire/flow-xml.ts';
@@ -12,6 +12,9 @@ import { decodeNfacct, NfacctCounter } from '../wire/nfacct.ts';
 import { decodePacket, NflogPacket } from '../wire/nflog.ts';
 import { packetXmlRoom, writePacketXml } from '../wire/packet-xml.ts';
 import { writeXmlText, xmlTextRoom } from '../wire/xml-text.ts';
+import { keepingOptions } from './file-options.ts';
+import { fileSink, serviceOf } from './file-sink.ts';
+import { gapAsText } from './gap-text.ts';
 
 const EVERY_ATTRIBUTE = 0xffffffff;
 const NEWLINE = 0x0a;
@@ -33,7 +36,7 @@ export default defineOutput({
   example: 'stack=ct1:NFCT,xml1:XML',
   options: {
     directory: { type: 'string', path: 'folder', default: '/var/log/', doc: 'Directory of the files.' },
-    sync: { type: 'bool', default: false, doc: 'Write each batch before the next is read; flowlogd always does.' },
+    ...keepingOptions,
     stdout: { type: 'bool', default: false, doc: 'Write to standard output instead.' },
   },
   reads: {
@@ -41,10 +44,13 @@ export default defineOutput({
     raw: { type: 'raw', optional: true },
     sum: { type: 'raw', optional: true },
   },
-  link({ options, read, compat, shared, clock, log, id }) {
-    const report = (message: string): void => log.error(`${id}:XML: ${message}`);
+  link(link) {
+    const { options, read, compat, clock } = link;
     const subject = read.raw !== ABSENT ? SUBJECTS.packet : read.sum !== ABSENT ? SUBJECTS.sum : SUBJECTS.flow;
-    const sink = shared(() => new XmlFile(options.stdout ? undefined : options.directory, subject, report));
+    const file = fileSink(link, 'XML', options.stdout ? '/dev/stdout' : filesOf(options.directory, subject.name), {
+      header: Buffer.from(`${DECLARATION}<${subject.root}>\n`),
+      footer: Buffer.from(`</${subject.root}>\n`),
+    });
     const time = new LocalTime();
     const fields = new LineBuffer(256);
     const when = new LineBuffer(256);
@@ -118,7 +124,6 @@ export default defineOutput({
     return {
       run(record) {
         readTime();
-        const { file } = sink;
         const { buffer } = file;
         const start = buffer.length;
         const end = write(buffer, record);
@@ -127,11 +132,9 @@ export default defineOutput({
         file.endLine(end + 1);
         return true;
       },
-      start: () => sink.open(),
-      flush: () => sink.file.flush(),
-      reopen: () => sink.reopen(),
-      stop: () => sink.close(),
-      account: () => sink.account(),
+      ...serviceOf(file),
+      // Nothing ends a comment before its time.
+      gap: (gap) => file.note(`<!-- ${gapAsText(gap).replaceAll('--', '- -')} -->`),
     };
   },
 });
@@ -147,78 +150,27 @@ function writeTwentyDigits(bytes: Uint8Array, at: number, high: number, low: num
   return writeText(bytes, at, ((BigInt(high) << 32n) | BigInt(low)).toString().padStart(20, '0'));
 }
 
-/** A file whose name has the time of its opening in it, with a root element that is closed before the file is. */
-class XmlFile {
-  file: OutputFile;
-  readonly #directory: string | undefined;
-  readonly #subject: { readonly name: string; readonly root: string };
-  readonly #report: (message: string) => void;
-  #isOpen = false;
-  /** Counts of the files that are closed. */
-  readonly #before = { written: 0, dropped: 0, bytes: 0 };
-
-  constructor(
-    directory: string | undefined,
-    subject: { readonly name: string; readonly root: string },
-    report: (message: string) => void,
-  ) {
-    this.#directory = directory;
-    this.#subject = subject;
-    this.#report = report;
-    this.file = this.#next();
-  }
-
-  open(): void {
-    if (this.#isOpen) return;
-    this.file = this.#next();
-    this.file.open();
-    this.#isOpen = true;
-  }
-
-  reopen(): void {
-    this.close();
-    try {
-      this.open();
-    } catch (error) {
-      this.#report((error as Error).message); // tried again with the next batch
-      this.#isOpen = true;
-    }
-  }
-
-  close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.file.note(`</${this.#subject.root}>`);
-    this.file.close();
-    this.#before.written += this.file.records;
-    this.#before.dropped += this.file.dropped;
-    this.#before.bytes += this.file.written;
-  }
-
-  /** What became of the records of all files. */
-  account(): OutputAccount {
-    const { written, dropped, bytes } = this.#before;
-    const now = this.#isOpen ? this.file : { records: 0, dropped: 0, written: 0, pending: 0 };
-    return {
-      sink: this,
-      written: written + now.records,
-      queued: now.pending,
-      dropped: { 'file not writable': dropped + now.dropped },
-      bytes: bytes + now.written,
-    };
-  }
-
-  #next(): OutputFile {
-    const format = { header: Buffer.from(`${DECLARATION}<${this.#subject.root}>\n`) };
-    return new OutputFile(this.#path(), this.#report, format);
-  }
-
-  #path(): string {
-    if (this.#directory === undefined) return '/dev/stdout';
-    const time = new LocalTime();
-    time.update(Math.floor(Date.now() / 1000));
-    const [year, month, day, hour, minute, second] = time.iso.split(/\D/);
-    const name = `ulogd-${this.#subject.name}-${day}${month}${year}-${hour}${minute}${second}.xml`;
-    return join(this.#directory, name);
-  }
+/** Files that are named by the time at which they are begun, as ulogd2 names them. */
+function filesOf(directory: string, subject: string): FileSeries {
+  const start = `ulogd-${subject}-`;
+  return {
+    directory,
+    next() {
+      const time = new LocalTime();
+      time.update(Math.floor(Date.now() / 1000));
+      const [year, month, day, hour, minute, second] = time.iso.split(/\D/);
+      const name = join(directory, `${start}${day}${month}${year}-${hour}${minute}${second}`);
+      // Two in the same second: the first one is closed, and nothing can come behind its end.
+      for (let other = 1, path = `${name}.xml`; ; path = `${name}-${other++}.xml`) if (!existsSync(path)) return path;
+    },
+    names: {
+      renames: false,
+      order(name) {
+        if (!name.startsWith(start)) return undefined;
+        const [, day, month, year, rest = ''] =
+          /^(\d\d)(\d\d)(\d{4})-(\d{6}(?:-\d+)?)\.xml$/.exec(name.slice(start.length)) ?? [];
+        return day === undefined ? undefined : `${year}${month}${day}-${rest}`;
+      },
+    },
+  };
 }

@@ -1,21 +1,23 @@
-import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { OutputAccount } from '../pipeline/ledger.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
+import { reasonOf } from './appending.ts';
+import { timedNames } from './archive.ts';
+import { DiskGuard } from './disk-guard.ts';
+import { type FileKeeping, ONE_FILE } from './file-keeping.ts';
+import { type FileFrame, type FileSeries, NamedFile } from './named-file.ts';
+import { linesEnd } from './torn-end.ts';
 
 const NEWLINE = 0x0a;
 /** A batch that grows beyond this is written in parts. */
 const FLUSH_SIZE = 256 << 10;
-const RETRY_OPEN_MS = 1000;
 /** Notes that wait at most for a file that cannot be written: the oldest are given up first. */
 const NOTES = 16;
 
 /** What a file is made of, where it is not lines of text. */
-export interface FileFormat {
+export interface FileFormat extends FileFrame {
   /** What its records are called in messages, in the plural. */
   readonly records: string;
-  /** What an empty file begins with. */
-  readonly header?: Uint8Array;
   /** Offset behind the record that begins at `at`. */
   recordEnd(bytes: Uint8Array, at: number): number;
 }
@@ -23,6 +25,7 @@ export interface FileFormat {
 const LINES: FileFormat = {
   records: 'lines',
   recordEnd: (bytes, at) => bytes.indexOf(NEWLINE, at) + 1 || bytes.length,
+  inspect: linesEnd(),
 };
 
 /**
@@ -33,66 +36,57 @@ const LINES: FileFormat = {
  */
 export class OutputFile {
   readonly buffer = new LineBuffer();
-  readonly path: string;
   /** Records that could not be written. */
   dropped = 0;
-  /** Bytes written. */
-  written = 0;
+  /** Records that were not written so that space stays free on the disk. */
+  guarded = 0;
   /** Records written whole. */
   records = 0;
   /** Records that wait in `buffer`. */
   pending = 0;
-  #fd = -1;
-  #failing = false;
-  #nextOpen = 0;
+  readonly #file: NamedFile;
+  readonly #guard: DiskGuard;
+  readonly #format: FileFormat;
+  readonly #report: (message: string) => void;
+  #isFailing = false;
+  #isGuarded = false;
   /** Bytes at the beginning of `buffer` that complete a record whose first part is on the disk. */
   #rest = 0;
   /** What `#rest` completes is a note: no record. */
   #restIsNote = false;
+  /** The file that has that first part. */
+  #generation = 0;
   /** Notes that wait until the records before them are written. */
   readonly #notes: string[] = [];
-  /** The file under the name could not be opened: the one before is still written. */
-  #moved = false;
-  readonly #report: (message: string) => void;
-  readonly #format: FileFormat;
 
   /** `report` gets one line when writing begins to fail, and one when it works again. */
-  constructor(path: string, report: (message: string) => void, format: Partial<FileFormat> = {}) {
-    this.path = path;
+  constructor(
+    target: string | FileSeries,
+    report: (message: string) => void,
+    format: Partial<FileFormat> = {},
+    keeping: FileKeeping = ONE_FILE,
+  ) {
+    const series = typeof target === 'string' ? seriesOf(target) : target;
     this.#report = report;
     this.#format = { ...LINES, ...format };
+    this.#guard = new DiskGuard(series.directory, keeping.minFree);
+    this.#file = new NamedFile(series, this.#format, keeping, report);
+  }
+
+  /** The file that is written, or was last. */
+  get path(): string {
+    return this.#file.path;
+  }
+
+  /** Bytes written. */
+  get written(): number {
+    return this.#file.written;
   }
 
   /** Opens the file, in a directory that is made if only it is missing. Throws with the path and the reason. */
   open(): void {
-    if (this.#fd >= 0) return;
-    try {
-      this.#fd = openForAppending(this.path);
-    } catch (error) {
-      if (!isMissing(error)) throw new Error(`cannot open ${this.path}: ${reason(error)}`);
-      try {
-        mkdirSync(dirname(this.path), 0o755);
-        this.#fd = openForAppending(this.path);
-      } catch (second) {
-        // A folder that is there already: then the first reason is the one.
-        throw new Error(`cannot open ${this.path}: ${reason(isThere(second) ? error : second)}`);
-      }
-    }
-    this.#begin();
-  }
-
-  /** Writes the header into an empty file: whole or not at all. */
-  #begin(): void {
-    const { header } = this.#format;
-    if (header === undefined || fstatSync(this.#fd).size > 0) return;
-    try {
-      if (writeSync(this.#fd, header) === header.length) return;
-      ftruncateSync(this.#fd, 0);
-      throw new Error('no space for the header');
-    } catch (error) {
-      this.#close();
-      throw new Error(`cannot write ${this.path}: ${reason(error)}`);
-    }
+    this.#file.open();
+    this.#mayGrow(0);
   }
 
   /** Ends a record that was rendered up to `at`. */
@@ -102,7 +96,7 @@ export class OutputFile {
     if (at >= FLUSH_SIZE) this.flush();
   }
 
-  /** Writes a line of the daemon's own behind the records that are there: no record, and counted as none. */
+  /** Writes lines of the daemon's own behind the records that are there: no record, and counted as none. */
   note(text: string): void {
     this.#notes.push(text);
     if (this.#notes.length > NOTES) this.#notes.shift();
@@ -112,26 +106,28 @@ export class OutputFile {
   /** Writes what is buffered. */
   flush(): void {
     const { buffer } = this;
-    if (this.#moved && performance.now() >= this.#nextOpen) this.#openUnderName();
     if (buffer.length === 0 && this.#notes.length === 0) return;
+    if (!this.#mayGrow(buffer.length)) {
+      this.guarded += this.#abandon(0);
+      return;
+    }
     let done = 0;
     try {
-      if (this.#fd < 0) this.#openAgain();
-      while (done < buffer.length) done += writeSync(this.#fd, buffer.bytes, done, buffer.length - done);
+      this.#file.prepare(buffer.length, this.#rest === 0);
+      this.#checkRest();
+      while (done < buffer.length) done += this.#file.write(buffer.bytes, done, buffer.length);
     } catch (error) {
-      this.written += done;
       this.#fail(done, error);
       return;
     }
-    this.written += done;
     buffer.length = 0;
     this.#rest = 0;
     this.#restIsNote = false;
     this.records += this.pending;
     this.pending = 0;
     if (this.#notes.length > 0 && !this.#writeNotes()) return;
-    if (this.#failing) {
-      this.#failing = false;
+    if (this.#isFailing) {
+      this.#isFailing = false;
       this.#report(`${this.path} is written again; ${this.dropped} ${this.#format.records} were dropped so far`);
     }
   }
@@ -139,41 +135,24 @@ export class OutputFile {
   /** Opens the file again under its name, after logrotate has moved it away. */
   reopen(): void {
     this.flush();
-    this.#openUnderName();
-  }
-
-  #openUnderName(): void {
-    const before = this.#identity();
-    const old = this.#fd;
-    this.#fd = -1;
-    try {
-      this.open();
-    } catch (error) {
-      this.#nextOpen = performance.now() + RETRY_OPEN_MS;
-      // Better in the file that was moved away than nowhere; but one that was removed nobody will read.
-      if (old >= 0 && fstatSync(old).nlink > 0) {
-        this.#fd = old;
-        if (!this.#moved) this.#report(`${reason(error)}; the file that was open before is written until it works`);
-        this.#moved = true;
-        return;
-      }
-      this.#failing = true;
-      this.#report(reason(error));
-    }
-    if (this.#moved && this.#fd >= 0) this.#report(`${this.path} is open again`);
-    this.#moved = false;
-    if (old >= 0) closeSync(old);
-    // The rest of a record whose beginning was moved away with the old file is no record of the new one.
-    if (this.#rest > 0 && this.#fd >= 0 && this.#identity() !== before) this.#forgetTorn();
+    this.#file.reopen(this.#rest === 0);
+    this.#checkRest();
   }
 
   /** Writes what it can and closes: a record of which only a part was written counts as dropped. */
-  close(): void {
+  close(): Promise<void> {
     this.flush();
-    this.#close();
+    const closed = this.#file.close(this.#rest === 0);
     this.dropped += this.pending;
     this.pending = 0;
     this.buffer.length = this.#rest = 0;
+    return closed;
+  }
+
+  /** What became of its records. */
+  account(): OutputAccount {
+    const dropped = { 'file not writable': this.dropped, 'disk guard': this.guarded };
+    return { sink: this, written: this.records, queued: this.pending, dropped, bytes: this.written };
   }
 
   /** False when the file takes no more: what is left waits. */
@@ -183,38 +162,27 @@ export class OutputFile {
       const bytes = Buffer.from(`${note}\n`);
       let done = 0;
       try {
-        done = writeSync(this.#fd, bytes, 0, bytes.length);
+        done = this.#file.write(bytes, 0, bytes.length);
       } catch (error) {
         this.#fail(0, error);
         return false;
       }
-      this.written += done;
       this.#notes.shift();
       if (done < bytes.length) {
         buffer.ensure(bytes.length);
         buffer.bytes.set(bytes.subarray(done));
         buffer.length = this.#rest = bytes.length - done;
         this.#restIsNote = true;
+        this.#generation = this.#file.generation;
         return false; // the next flush learns why
       }
     }
     return true;
   }
 
-  /** What became of its records. */
-  account(): OutputAccount {
-    const dropped = { 'file not writable': this.dropped };
-    return { sink: this, written: this.records, queued: this.pending, dropped, bytes: this.written };
-  }
-
-  /** Tells the open file from another of the same name; empty when none is open. */
-  #identity(): string {
-    if (this.#fd < 0) return '';
-    const { dev, ino } = fstatSync(this.#fd);
-    return `${dev}:${ino}`;
-  }
-
-  #forgetTorn(): void {
+  /** The rest of a record whose beginning was moved away with the old file is no record of the new one. */
+  #checkRest(): void {
+    if (this.#rest === 0 || this.#generation === this.#file.generation) return;
     this.buffer.drop(this.#rest);
     this.#rest = 0;
     if (!this.#restIsNote) {
@@ -224,18 +192,22 @@ export class OutputFile {
     this.#restIsNote = false;
   }
 
-  #close(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
-    this.#fd = -1;
+  /** Asks the guard, and says so when its answer is another than before. */
+  #mayGrow(bytes: number): boolean {
+    const may = !this.#file.isRegular || this.#guard.allows(bytes, performance.now());
+    if (may === !this.#isGuarded) return may;
+    this.#isGuarded = !may;
+    const what = this.#format.records;
+    this.#report(
+      may
+        ? `${this.path}: there is room again; the disk guard has dropped ${this.guarded} ${what} so far`
+        : `${this.path}: ${this.#guard.describe()}; ${what} are dropped and counted until there is more`,
+    );
+    return may;
   }
 
-  #openAgain(): void {
-    if (performance.now() < this.#nextOpen) throw new Error(`${this.path} is not open`);
-    this.#nextOpen = performance.now() + RETRY_OPEN_MS;
-    this.open();
-  }
-
-  #fail(done: number, error: unknown): void {
+  /** Drops whole records of the buffer, of which `done` bytes are written, and returns how many. One that is begun stays. */
+  #abandon(done: number): number {
     const { buffer } = this;
     const bytes = buffer.bytes.subarray(0, buffer.length);
     let keep = this.#rest;
@@ -246,31 +218,27 @@ export class OutputFile {
     }
     this.pending = keep > done && !this.#restIsNote ? 1 : 0;
     this.records += kept - this.pending;
-    for (let at = keep; at < bytes.length; at = this.#format.recordEnd(bytes, at)) this.dropped++;
+    let abandoned = 0;
+    for (let at = keep; at < bytes.length; at = this.#format.recordEnd(bytes, at)) abandoned++;
     buffer.length = keep;
     buffer.drop(done);
     this.#rest = keep - done;
     this.#restIsNote &&= this.#rest > 0;
-    if (this.#failing) return;
-    this.#failing = true;
-    this.#report(
-      `cannot write ${this.path}: ${reason(error)}; ${this.#format.records} are dropped and counted until it works again`,
-    );
+    if (done > 0) this.#generation = this.#file.generation;
+    return abandoned;
+  }
+
+  #fail(done: number, error: unknown): void {
+    this.dropped += this.#abandon(done);
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    this.#report(`${reasonOf(error)}; ${this.#format.records} are dropped and counted until it works again`);
   }
 }
 
-const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
-const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-const { O_WRONLY, O_RDWR, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
-
-/** A FIFO must neither wait for its reader when it is opened nor when it is full: what does not fit is dropped and counted. */
-function openForAppending(path: string): number {
-  try {
-    return openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o644);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
-    return openSync(path, O_RDWR | O_APPEND | O_NONBLOCK); // a FIFO that nobody reads yet (fifo(7))
-  }
-}
+/** One path; full files get a name with the time. */
+const seriesOf = (path: string): FileSeries => ({
+  directory: dirname(path),
+  next: () => path,
+  names: timedNames(path),
+});

@@ -31,6 +31,10 @@ describe('values', () => {
     [{ ...int, min: -5 }, '-5', -5],
     [int, '-0', 0],
     [int, '"3"', 3],
+    [{ ...int, unit: 'bytes' }, '64M', 64 << 20],
+    [{ ...int, unit: 'bytes' }, '2g', 2 ** 31],
+    [{ ...int, unit: 'seconds' }, '2h', 7200],
+    [{ ...int, unit: 'seconds' }, '1w', 604_800],
     [bool, '0', false],
     [bool, '1', true],
     [bool, '0x0', false],
@@ -65,7 +69,10 @@ describe('values', () => {
 describe('a value that cannot be is an error, and the default stands', () => {
   test.each<[OptionSpec, string, string]>([
     [{ ...int, max: 65535 }, 'abc', '"abc" is not an integer (0-65535)'],
-    [{ ...int, unit: 'bytes' }, '1k', '"1k" is not an integer (0-4294967295 bytes)'],
+    [int, '1k', '"1k" is not an integer (0-4294967295)'],
+    [{ ...int, unit: 'bytes' }, '1x', '"1x" is not an integer (0-4294967295 bytes)'],
+    [{ ...int, unit: 'bytes' }, '4G', '"4G" is out of range (0-4294967295 bytes)'],
+    [{ ...int, unit: 'seconds' }, '1k', '"1k" is not an integer (0-4294967295 seconds)'],
     [int, '08', '"08" is not an integer (0-4294967295)'],
     [int, '0x', '"0x" is not an integer (0-4294967295)'],
     [int, '1.5', '"1.5" is not an integer (0-4294967295)'],

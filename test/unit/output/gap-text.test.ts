@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gapAsJson, gapAsLine } from '../../../src/output/gap-text.ts';
+import { gapAsJson, gapAsLine, gapAsPairs, gapAsText, tornAsJson } from '../../../src/output/gap-text.ts';
 
 const gap = {
   input: 'ct1',
@@ -49,4 +49,25 @@ test('a gap as a line has the same facts', () => {
   expect(gapAsLine(gap, 'gw')).toMatch(
     /^Nov 21 [\d:]{8} gw flowlogd: gap input=ct1 from=2026-11-21T\S+\.250000[+-]\d{4} to=\S+\.000007[+-]\d{4} lost=1234 exact=1 cause="socket overrun"$/,
   );
+});
+
+test('a gap as pairs has the names of JSON, and booleans as numbers', () => {
+  expect(gapAsPairs(gap).map((pair) => pair.replace(/=.*T.*/, '=T'))).toEqual([
+    'flowlogd.event=gap',
+    'flowlogd.input=ct1',
+    'flowlogd.gap.from=T',
+    'flowlogd.gap.to=T',
+    'flowlogd.gap.lost=1234',
+    'flowlogd.gap.exact=1',
+    'flowlogd.gap.cause=socket overrun',
+  ]);
+});
+
+test('a gap as text says the same without a time of its own', () => {
+  expect(gapAsLine(gap, 'gw').endsWith(` gw ${gapAsText(gap)}`)).toBe(true);
+});
+
+test('half a line of JSON becomes text within a whole one', () => {
+  const line = Buffer.from(tornAsJson(Buffer.from('{"dvc": "Netf'), 'gw')).toString();
+  expect(line).toBe('{"dvc": "gw", "flowlogd.event": "torn", "flowlogd.torn": "{\\"dvc\\": \\"Netf"}\n');
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { until } from '../../../scripts/lab.js';
 import { deliveryOptions } from '../../../src/delivery/options.ts';
-import { type LineSink, type LineSinkOptions, lineSink } from '../../../src/output/line-sink.ts';
+import { type LineSink, type PeerOptions, peerSink } from '../../../src/output/line-sink.ts';
 
 let folder = '';
 const log: string[] = [];
@@ -18,12 +18,12 @@ afterEach(() => {
   log.length = 0;
 });
 
-function sinkOf(options: Partial<LineSinkOptions>): LineSink {
+function sinkOf(options: Partial<PeerOptions>): LineSink {
   const say = (message: string) => void log.push(message);
   const defaults = Object.fromEntries(Object.entries(deliveryOptions).map(([key, spec]) => [key, spec.default]));
   const own = { mode: 'unix', file: join(folder, 'peer'), host: '127.0.0.1', port: '12345', stop_timeout: 1 };
-  const all = { ...defaults, ...own, ...options } as LineSinkOptions;
-  return lineSink(all, 'json1:JSON', { debug: say, info: say, notice: say, error: say, isDebug: () => false });
+  const all = { ...defaults, ...own, ...options } as PeerOptions;
+  return peerSink(all, 'json1:JSON', { debug: say, info: say, notice: say, error: say, isDebug: () => false });
 }
 
 function write(sink: LineSink, ...lines: readonly string[]): void {
