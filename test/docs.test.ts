@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { load } from '../src/cli/load.ts';
-import { referencePages } from '../src/cli/reference.ts';
+import { readmeWithPlugins, referencePages } from '../src/cli/reference.ts';
+import { ULOGD } from '../src/cli/reference-ulogd.ts';
+import { loadCatalog } from '../src/cli/registry.ts';
 import { formatProblem } from '../src/config/problem.ts';
 import { checks } from '../src/doctor/index.ts';
 
@@ -65,6 +67,23 @@ test('docs/reference has the pages that the declarations make, word for word (np
   const folder = join(root, 'docs/reference');
   expect(readdirSync(folder).sort()).toEqual([...generated.keys()].sort());
   for (const [name, text] of generated) expect(readFileSync(join(folder, name), 'utf8'), name).toBe(text);
+});
+
+test('the README has every plugin of ulogd2, and says which are here (npm run docs)', async () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  expect(readme).toBe(await readmeWithPlugins(readme));
+  for (const name of Object.keys(ULOGD)) expect(readme).toMatch(new RegExp(`^\\|.*\\b${name}\\b.*\\|$`, 'm'));
+});
+
+test('a plugin of ulogd2 that is here has every option of it', async () => {
+  const unknown = (await loadCatalog()).flatMap(({ name, options }) =>
+    (ULOGD[name] ?? '')
+      .split(' ')
+      .map((word) => word.replace(/[!=].*/, ''))
+      .filter((option) => option !== '' && !(option in options))
+      .map((option) => `${name}: ${option}`),
+  );
+  expect(unknown).toEqual([]);
 });
 
 test('no link leads nowhere', () => {

@@ -3,7 +3,7 @@ import type { IntOption, OptionSpec, OptionSpecs } from '../config/option.ts';
 import type { KeySpec, KeyType } from '../pipeline/key.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
 import { linkTo, page, table } from './markdown.ts';
-import { ulogdPage } from './reference-ulogd.ts';
+import { ulogdPage, ulogdSummary } from './reference-ulogd.ts';
 import { loadCatalog } from './registry.ts';
 
 const ALL_BITS = 0xffffffff;
@@ -31,9 +31,17 @@ export async function referencePages(): Promise<Map<string, string>> {
     'keys.md',
     page('Keys', 'Every key, the plugins that write it and those that ask for it.', keyIndex(catalog)),
   );
-  pages.set('ulogd.md', ulogdPage(catalog));
+  pages.set('ulogd.md', ulogdPage(catalog, shownDefault));
   for (const plugin of catalog) pages.set(`${plugin.name.toLowerCase()}.md`, pluginPage(plugin, catalog));
   return pages;
+}
+
+const PART = /(<!-- Plugins of ulogd2[^\n]*-->\n)[\s\S]*?(<!-- up to here -->)/;
+
+/** The README with its generated part brought up to date. */
+export async function readmeWithPlugins(readme: string): Promise<string> {
+  const summary = ulogdSummary(await loadCatalog());
+  return readme.replace(PART, (_, begin: string, end: string) => `${begin}\n${summary}\n\n${end}`);
 }
 
 function index(catalog: readonly Plugin[]): string {
