@@ -14,8 +14,18 @@ export const PACKAGES = {
   compiler: ['gcc', 'g++', 'make', 'python3'],
   lab: ['iptables', 'iproute2', 'conntrack', 'iputils-ping', 'procps'],
   ulogd: ['ulogd2', 'ulogd2-json', 'ulogd2-pcap', 'nftables'],
-  // What reads what plugins write, and writes what they read.
-  peers: ['nfacct', 'rsyslog', 'tcpdump', 'tshark', 'libxml2-utils', 'graphite-carbon', 'nfdump', 'libfixbuf-tools'],
+  // What reads what plugins write, and writes what they read; systemd, for what it thinks of the unit.
+  peers: [
+    'nfacct',
+    'rsyslog',
+    'tcpdump',
+    'tshark',
+    'libxml2-utils',
+    'systemd',
+    'graphite-carbon',
+    'nfdump',
+    'libfixbuf-tools',
+  ],
 };
 
 // A command that shows a package to be there, also where it came by other ways than Debian's.
@@ -28,6 +38,7 @@ const COMMANDS = {
   ulogd2: 'ulogd',
   rsyslog: 'rsyslogd',
   'libxml2-utils': 'xmllint',
+  systemd: 'systemd-analyze',
   'graphite-carbon': 'carbon-cache',
   nfdump: 'nfcapd',
   'libfixbuf-tools': 'ipfixDump',

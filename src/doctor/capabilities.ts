@@ -28,7 +28,7 @@ function missing(name: Capability, needed: readonly Capability[], file = '/etc/u
     severity: 'warning',
     message: `this process has no ${name}, which the kernel asks of whoever ${PURPOSE[name]}: flowlogd started like this could not`,
     remedy: {
-      command: ['setpriv', '--reuid=ulog', '--regid=ulog', '--init-groups', ...limits, 'flowlogd', '-c', file],
+      command: ['setpriv', '--reuid=flowlogd', '--regid=flowlogd', '--init-groups', ...limits, 'flowlogd', '-c', file],
       keep: 'to be run by root; etc/flowlogd.service does the same',
     },
   };

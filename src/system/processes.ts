@@ -11,8 +11,9 @@ export function processes(): Process[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .flatMap((entry) => {
-      const name = attempt(() => readFileSync(`/proc/${entry}/comm`, 'utf8').trim());
-      return name === undefined ? [] : [{ pid: Number(entry), name }];
+      const comm = attempt(() => readFileSync(`/proc/${entry}/comm`, 'utf8').trim());
+      // Any process may call itself anything (prctl(2)): it must not command the terminal that shows the name.
+      return comm === undefined ? [] : [{ pid: Number(entry), name: comm.replace(/[\0-\x1f\x7f-\x9f]/g, '?') }];
     });
 }
 

@@ -1,5 +1,5 @@
 import { Literal } from './ascii.ts';
-import { utf8Length } from './json-text.ts';
+import { isControl, utf8Length } from './json-text.ts';
 
 const AMPERSAND = 0x26;
 const LESS = 0x3c;
@@ -18,8 +18,8 @@ const NAMES: Readonly<Record<number, Literal>> = {
 export const xmlTextRoom = (length: number): number => 5 * length + 32;
 
 /**
- * Writes text from outside between two tags. What XML 1.0 does not allow there (controls, bytes that are no UTF-8) becomes
- * a question mark. `raw` copies all but control characters as they are: what ulogd2 writes is no XML when a prefix holds `<` or `&`.
+ * Writes text from outside between two tags. What XML 1.0 does not allow there (controls, bytes that are no UTF-8), C1
+ * controls and line separators become question marks. `raw` copies all but control characters as they are: what ulogd2 writes is no XML when a prefix holds `<` or `&`.
  */
 export function writeXmlText(
   bytes: Uint8Array,
@@ -34,7 +34,7 @@ export function writeXmlText(
   let to = at;
   for (let i = start; i < end; ) {
     const byte = from[i]!;
-    const size = byte < 0x80 || raw ? 1 : utf8Length(from, i, end);
+    const size = byte < 0x80 || raw ? 1 : isControl(from, i) ? 0 : utf8Length(from, i, end);
     if ((byte < SPACE && byte !== TAB) || byte === DELETE || size === 0) bytes[to++] = QUESTION;
     else if (!raw && (byte === AMPERSAND || byte === LESS || byte === GREATER)) to = NAMES[byte]!.writeTo(view, to);
     else for (let n = 0; n < size; n++) bytes[to++] = from[i + n]!;
