@@ -56,19 +56,16 @@ function missingEvents({ inputs, outputs }: Snapshot): number {
 
 /** An overrun is a loss also where its extent is not known yet. */
 function isIntact(snapshot: Snapshot): boolean {
-  const { inputs, outputs, imbalances } = snapshot;
+  const { inputs, imbalances } = snapshot;
   return (
     missingEvents(snapshot) === 0 &&
     inputs.every(({ overruns, kernelDrops }) => overruns === 0 && kernelDrops === 0) &&
-    [...inputs, ...outputs].every(({ failure }) => failure === undefined) &&
+    impediments(snapshot).length === 0 &&
     imbalances.length === 0
   );
 }
 
-/** What keeps a daemon from doing all that its configuration says, a sentence each. */
-export function impediments(state: Daemon['state'], { inputs, outputs }: Snapshot): string[] {
-  return [
-    ...(state === 'running' ? [] : [`the daemon is ${state}`]),
-    ...[...inputs, ...outputs].flatMap(({ name, failure }) => (failure === undefined ? [] : [`${name}: ${failure}`])),
-  ];
+/** Inputs and outputs that do not run, and why. */
+export function impediments({ inputs, outputs }: Snapshot): string[] {
+  return [...inputs, ...outputs].flatMap(({ name, failure }) => (failure === undefined ? [] : [`${name}: ${failure}`]));
 }

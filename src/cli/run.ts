@@ -13,6 +13,7 @@ import { openControl } from './control.ts';
 import { type Crew, SoloCrew } from './crew.ts';
 import type { Daemon } from './daemon-status.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
+import { openMetrics } from './metrics.ts';
 import { placePlans } from './placement.ts';
 import { WorkerCrew } from './worker-crew.ts';
 
@@ -66,6 +67,7 @@ async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | u
   const ended = untilSignal(crew, log);
   const daemon: Daemon = { config, crew, started: Date.now(), startedAt: performance.now(), state: 'starting' };
   const control = await openControl(daemon, identity, log);
+  const metrics = await openMetrics(daemon, conntrackNamespaces(plans), log);
   try {
     if ((await crew.start()) === 0) throw new Error('not a single stack could be started');
     if (identity !== undefined) await crew.become(identity);
@@ -83,10 +85,17 @@ async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | u
     // Also after a failure: an open socket would keep the process alive.
     await crew.stop();
     await control.close();
+    await metrics.close();
   }
   for (const line of await crew.summary()) log.notice(line);
   return 0;
 }
+
+/** The namespaces whose connections are read; empty for our own. */
+const conntrackNamespaces = (plans: readonly Plan[]): string[] =>
+  plans.flatMap(({ input: { step } }) =>
+    step.plugin.name === 'NFCT' ? [String(step.options.network_namespace_path)] : [],
+  );
 
 /** Threads of their own for inputs that share nothing, as many as there may be; otherwise this one does it all. */
 function assemble(config: Config, plans: readonly Plan[], log: DaemonLog): Crew {

@@ -1,4 +1,5 @@
 import type { Section } from './lexer.ts';
+import { parseListenAddress } from './listen-address.ts';
 import { type OptionSpecs, type OptionValues, type Resolved, resolveOptions } from './option.ts';
 import { isLoadable, pluginOfPath, unknownPlugin } from './plugin-name.ts';
 import { quote } from './problem.ts';
@@ -38,6 +39,12 @@ export const GLOBAL_OPTIONS = {
     check: socketPathFault,
     doc: 'Path of the unix socket at which `flowlogd status` and others ask the daemon; empty for none.',
   },
+  metrics: {
+    type: 'string',
+    default: '',
+    check: listenAddressFault,
+    doc: 'Address and port, such as `127.0.0.1:9517` or `[::1]:9517`, for Prometheus (`/metrics`), `/healthz` and `/readyz`; none by default.',
+  },
   workers: {
     type: 'int',
     default: 1,
@@ -64,6 +71,15 @@ function socketPathFault(path: string): string | undefined {
   return length > SOCKET_PATH
     ? `${quote(path)} has ${length} bytes: a socket's path has ${SOCKET_PATH} at most`
     : undefined;
+}
+
+function listenAddressFault(text: string): string | undefined {
+  try {
+    if (text !== '') parseListenAddress(text);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** Values of `[global]`. */

@@ -56,9 +56,4 @@ export interface Driver {
   close(): Promise<void>;
 }
 
-/** Why there is no driver: the package is optional. */
-export function missingPackage(name: string, error: unknown): Error {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const why = code === 'ERR_MODULE_NOT_FOUND' ? 'is not installed' : `cannot be loaded (${message.split('\n')[0]})`;
-  return new Error(`the package ${name} ${why}: npm install ${name}, in the folder of flowlogd`);
-}
+export { missingPackage } from '../system/missing-package.ts';

@@ -3,7 +3,7 @@ import type { OutputAccount } from '../pipeline/ledger.ts';
 
 /** What became of the events of this process: those that an earlier one left in the spool are in `senderCounters`. */
 export function senderAccount(sink: object, counts: SenderCounts, pending: number): OutputAccount {
-  const { sent, queued, spooled, bytes, retries } = counts;
+  const { sent, queued, spooled, bytes, retries, connected, lag } = counts;
   return {
     sink,
     written: sent - counts.recoveredSent,
@@ -12,6 +12,8 @@ export function senderAccount(sink: object, counts: SenderCounts, pending: numbe
     dropped: { ...counts.dropped, 'spool full': counts.dropped['spool full'] - lostOfRecovered(counts) },
     bytes,
     retries,
+    connected,
+    lag,
   };
 }
 

@@ -1,0 +1,112 @@
+import { parseListenAddress } from '../config/listen-address.ts';
+import { type Pages, plainPage, WebServer } from '../control/web-server.ts';
+import type { Snapshot } from '../pipeline/snapshot.ts';
+import { ConntrackMeter } from '../system/conntrack-meter.ts';
+import type { DaemonLog } from '../system/log.ts';
+import { missingPackage } from '../system/missing-package.ts';
+import type { Control } from './control.ts';
+import { type Daemon, impediments, statusOf } from './daemon-status.ts';
+import { metricsPage, type NamespaceReading } from './metrics-page.ts';
+
+/** Milliseconds in which all threads must say how they are, for the daemon to count as ready. */
+const PATIENCE = 2000;
+
+/** Serves /metrics, /healthz and /readyz where the configuration says so. Where that fails, the daemon goes on without. */
+export async function openMetrics(daemon: Daemon, namespaces: readonly string[], log: DaemonLog): Promise<Control> {
+  const { metrics: address } = daemon.config.global;
+  if (address === '') return { async close() {} };
+  const meters = new Meters(log);
+  try {
+    const client = await import('prom-client').catch((error) => {
+      throw missingPackage('prom-client', error);
+    });
+    const pages: Pages = {
+      '/metrics': async () => {
+        const status = await statusOf(daemon);
+        const text = await metricsPage(client, status, await meters.read(namespacesOf(status)));
+        return { status: 200, type: client.Registry.PROMETHEUS_CONTENT_TYPE, text };
+      },
+      '/healthz': () => plainPage(200, 'ok'),
+      '/readyz': async () => {
+        const faults = await faultsOf(daemon);
+        return faults.length === 0 ? plainPage(200, 'ok') : plainPage(503, faults.join('\n'));
+      },
+    };
+    const web = await WebServer.listen(parseListenAddress(address), pages);
+    web.onError((error) => log.error(`metrics: ${error.message}`));
+    // Now, because other namespaces cannot be entered any more after -u.
+    for (const namespace of namespaces) meters.open(namespace);
+    log.notice(`metrics are served at port ${web.port} (${address})`);
+    return {
+      async close() {
+        meters.close();
+        await web.close();
+      },
+    };
+  } catch (error) {
+    log.error(`there are no metrics: ${reasonOf(error as NodeJS.ErrnoException, address)}`);
+    return { async close() {} };
+  }
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException, address: string): string {
+  if (code === 'EADDRINUSE') return `another program listens at ${address} already`;
+  if (code === 'EADDRNOTAVAIL') return `this machine has no address ${address}`;
+  if (code === 'EACCES') return `no right to listen at ${address}`;
+  return message;
+}
+
+async function faultsOf({ crew, state }: Daemon): Promise<string[]> {
+  if (state !== 'running') return [`the daemon is ${state}`];
+  const late = new Promise<undefined>((done) => setTimeout(done, PATIENCE, undefined).unref());
+  const snapshot = await Promise.race([crew.snapshot(), late]);
+  return snapshot === undefined ? ['a thread does not answer'] : impediments(snapshot);
+}
+
+/** The namespaces whose connections are logged; empty for the daemon's own. */
+const namespacesOf = ({ inputs }: Snapshot): Set<string> =>
+  new Set(inputs.flatMap(({ name, namespace = '' }) => (name.endsWith(':NFCT') ? [namespace] : [])));
+
+/** A meter for each namespace. One that cannot be opened is told of once, and missing from the page. */
+class Meters {
+  readonly #log: DaemonLog;
+  readonly #meters = new Map<string, ConntrackMeter | undefined>();
+
+  constructor(log: DaemonLog) {
+    this.#log = log;
+  }
+
+  open(namespace: string): ConntrackMeter | undefined {
+    if (!this.#meters.has(namespace)) {
+      try {
+        this.#meters.set(namespace, new ConntrackMeter(namespace || undefined));
+      } catch (error) {
+        this.#meters.set(namespace, undefined);
+        this.#log.error(`metrics: no numbers of conntrack: ${(error as Error).message}`);
+      }
+    }
+    return this.#meters.get(namespace);
+  }
+
+  async read(namespaces: ReadonlySet<string>): Promise<NamespaceReading[]> {
+    for (const [namespace, meter] of this.#meters) {
+      if (namespaces.has(namespace)) continue;
+      meter?.close();
+      this.#meters.delete(namespace);
+    }
+    const all = await Promise.all(
+      [...namespaces].map(async (namespace) => {
+        const reading = await this.open(namespace)
+          ?.read()
+          .catch(() => undefined);
+        return reading === undefined ? [] : [{ namespace, ...reading }];
+      }),
+    );
+    return all.flat();
+  }
+
+  close(): void {
+    for (const meter of this.#meters.values()) meter?.close();
+    this.#meters.clear();
+  }
+}
