@@ -23,7 +23,6 @@ export function senderCounters(counts: SenderCounts): { readonly [what: string]:
     'sent again': counts.resent,
     'found in the spool at the start': counts.recovered,
     'damaged places in the spool': counts.damaged,
-    'attempts to connect again': counts.retries,
   };
 }
 
