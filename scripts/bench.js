@@ -3,6 +3,7 @@
 // are compared with scripts/bench/baseline.json. --check fails on a regression, --record writes a new baseline.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { tuneEngine } from '../dist/system/engine.js';
 import { decoders } from './bench/decoders.js';
 import { allocated, best, yardstick } from './bench/measure.js';
 import { plugins, recording, STACKS, startStack } from './bench/stacks.js';
@@ -23,6 +24,7 @@ const baseline = JSON.parse(readFileSync(baselineFile, 'utf8'));
 /** @type {{ name: string, ns: number, bytes: number }[]} */
 const results = [];
 
+tuneEngine();
 const unit = yardstick();
 for (const { name, run } of decoders()) measure(name, run);
 for (const [name, { line, options, file, names }] of Object.entries(STACKS)) {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import type { Plan } from '../pipeline/plan.ts';
+import { tuneEngine } from '../system/engine.ts';
 import { type DaemonLog, openLog } from '../system/log.ts';
 import { lockPidFile, type PidFile } from '../system/pid-file.ts';
 import { notifyServiceManager } from '../system/service-manager.ts';
@@ -21,6 +22,7 @@ import { WorkerCrew } from './worker-crew.ts';
 export async function run(args: RunArguments): Promise<number> {
   // The name that ps, top and pgrep show. process.title would overwrite the command line, at which tools look, too.
   writeFileSync('/proc/self/comm', 'flowlogd');
+  tuneEngine();
   if (args.daemon) return runInBackground(args);
   // Whoever read our stderr may go: what is said there then is lost, and no reason to end.
   process.stderr.on('error', () => {});

@@ -1,7 +1,7 @@
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import { ABSENT, UNREAD } from '../pipeline/record.ts';
-import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+import { IP_TEXT_LENGTH, writeDottedQuad, writeIp } from '../wire/ip-text.ts';
 import { addressReads } from './address-reads.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
@@ -37,12 +37,17 @@ export default defineFilter({
     const at = Int32Array.from(pairs, (pair) => pair.at);
     return {
       run(record) {
-        const { bytes, value, extra, valid } = record;
+        const { bytes, view, value, extra, valid } = record;
         for (let i = 0; i < from.length; i++) {
           const slot = from[i]!;
           if (valid[slot] === 0) continue;
           const start = at[i]!;
-          record.setBytes(to[i]!, start, writeIp(bytes, start, bytes, value[slot]!, extra[slot]!) - start);
+          const length = extra[slot]!;
+          const end =
+            length === 4
+              ? writeDottedQuad(view, start, bytes, value[slot]!)
+              : writeIp(bytes, start, bytes, value[slot]!, length);
+          record.setBytes(to[i]!, start, end - start);
         }
         return true;
       },

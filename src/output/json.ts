@@ -5,7 +5,15 @@ import { ABSENT, type Record } from '../pipeline/record.ts';
 import type { Clock } from '../system/clock.ts';
 import { LocalTime } from '../system/local-time.ts';
 import { linesEnd } from '../system/torn-end.ts';
-import { Literal, writeBytes, writeDecimal, writePadded, writeShort, writeWideDecimal } from '../wire/ascii.ts';
+import {
+  Literal,
+  writeBytes,
+  writeDecimal,
+  writeLiteral,
+  writeMillionths,
+  writeShort,
+  writeWideDecimal,
+} from '../wire/ascii.ts';
 import { jsonStringRoom, writeJsonString } from '../wire/json-text.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
 import { keepingOptions } from './file-options.ts';
@@ -136,7 +144,7 @@ class Head {
     if (!this.#timed) return to;
     if (valid[this.#microsecond] === 1) {
       bytes[to] = DOT;
-      to = writePadded(bytes, to + 1, value[this.#microsecond]!, 6);
+      to = writeMillionths(view, to + 1, value[this.#microsecond]!);
     }
     return writeBytes(view, to, text.view, this.#afterAt, text.length - this.#afterAt);
   }
@@ -174,8 +182,8 @@ interface Field {
 /** The fields that are there in events of one kind, such as UDP packets that leave by an interface. */
 class Layout {
   /** Record.validWords of such events. */
-  readonly #valid: Uint32Array;
-  readonly #names: readonly Literal[];
+  readonly #valid: Float64Array;
+  readonly #names: Int32Array;
   readonly #slots: Int32Array;
   readonly #forms: Uint8Array;
   readonly #texts: Int32Array;
@@ -185,7 +193,7 @@ class Layout {
     const there = fields.filter(({ slot }) => record.valid[slot] === 1);
     const texts = there.filter(({ form }) => form === TEXT || form === PLAIN_TEXT);
     this.#valid = record.validWords.slice();
-    this.#names = there.map(({ name }) => name);
+    this.#names = Int32Array.from(there, ({ name }) => name.packed);
     this.#slots = Int32Array.from(there, ({ slot }) => slot);
     this.#forms = Uint8Array.from(there, ({ form }) => form);
     this.#texts = Int32Array.from(texts, ({ slot }) => slot);
@@ -215,7 +223,7 @@ class Layout {
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i]!;
       const start = to;
-      to = names[i]!.writeTo(view, to);
+      to = writeLiteral(view, to, names[i]!);
       switch (forms[i]) {
         case NUMBER:
           to = writeDecimal(view, to, value[slot]! | 0);

@@ -19,15 +19,15 @@ export class Record {
   readonly value: Uint32Array;
   readonly extra: Uint32Array;
   readonly valid: Uint8Array;
-  /** `valid`, four slots at a time. */
-  readonly validWords: Uint32Array;
+  /** `valid`, eight slots at a time: to compare or clear, never to count with. No NaN, as each byte is 0 or 1. */
+  readonly validWords: Float64Array;
 
   constructor(memory: Memory, slots: number) {
     this.bytes = memory.bytes;
     this.view = memory.view;
     this.value = new Uint32Array(slots);
     this.extra = new Uint32Array(slots);
-    this.validWords = new Uint32Array((slots + 3) >> 2);
+    this.validWords = new Float64Array((slots + 7) >> 3);
     this.valid = new Uint8Array(this.validWords.buffer);
   }
 

@@ -34,6 +34,26 @@ export function writeIpv4(bytes: Uint8Array, at: number, from: Uint8Array, start
   }
 }
 
+/** Octets as text with a dot behind, first digit in the low byte, and their lengths with it. */
+const DOTTED = Int32Array.from({ length: 256 }, (_, octet) => Buffer.from(`${octet}.\0\0`).readInt32LE());
+const DOTTED_LENGTH = Uint8Array.from({ length: 256 }, (_, octet) => String(octet).length + 1);
+
+/** writeIpv4 by a view: a store for each octet, and up to two bytes behind the end. */
+export function writeDottedQuad(view: DataView, at: number, from: Uint8Array, start: number): number {
+  const first = from[start]!;
+  const second = from[start + 1]!;
+  const third = from[start + 2]!;
+  const fourth = from[start + 3]!;
+  view.setInt32(at, DOTTED[first]!, true);
+  let to = at + DOTTED_LENGTH[first]!;
+  view.setInt32(to, DOTTED[second]!, true);
+  to += DOTTED_LENGTH[second]!;
+  view.setInt32(to, DOTTED[third]!, true);
+  to += DOTTED_LENGTH[third]!;
+  view.setInt32(to, DOTTED[fourth]!, true);
+  return to + DOTTED_LENGTH[fourth]! - 1;
+}
+
 function writeIpv6(bytes: Uint8Array, at: number, from: Uint8Array, start: number): number {
   // RFC 5952: the first longest run of two or more zero groups becomes `::`.
   let runStart = -1;
