@@ -11,6 +11,22 @@ export const ADDRESS = {
   /** The router's own address outside; port 2222 is forwarded to port 22 of `other`. */ gateway: '10.5.0.100',
   /** A host in the outside network. */ outside: '10.5.0.8',
 };
+
+/** The same in IPv6, which Neutron routes and does not translate: these rules are those of other routers. */
+export const ADDRESS_IPV6 = {
+  vm: 'fd00:21::73',
+  floating: '2001:db8::82',
+  other: 'fd00:21::74',
+  gateway: '2001:db8::100',
+  outside: '2001:db8::8',
+};
+const RULES_IPV6 = `*nat
+-A PREROUTING -d ${ADDRESS_IPV6.floating} -j DNAT --to-destination ${ADDRESS_IPV6.vm}
+-A PREROUTING -d ${ADDRESS_IPV6.gateway} -p tcp -m tcp --dport 2222 -j DNAT --to-destination [${ADDRESS_IPV6.other}]:22
+-A POSTROUTING -s ${ADDRESS_IPV6.vm} -j SNAT --to-source ${ADDRESS_IPV6.floating}
+-A POSTROUTING -s fd00:21::/64 -o qg-+ -p tcp -j SNAT --to-source ${ADDRESS_IPV6.gateway}
+COMMIT
+`;
 const ROUTER = 'qrouter-82ff3e71-e021-4ce2-aa92-5ec6cb6d7c3d';
 const INSIDE_DEVICE = 'qr-9882c485-b8';
 const OUTSIDE_DEVICE = 'qg-4f1c0d52-9a';
@@ -57,6 +73,26 @@ export class RouterLab extends Lab {
     this.sh(`ip addr add ${ADDRESS.vm}/24 dev eth0; ip route add default via 192.168.21.1`, this.vm);
     this.sh(`ip addr add ${ADDRESS.other}/24 dev eth0; ip route add default via 192.168.21.1`, this.other);
     this.sh(`ip addr add ${ADDRESS.outside}/16 dev eth0`, this.outside);
+  }
+
+  /** Gives everybody an IPv6 address and the router rules that translate them, but for pings, which are routed. */
+  addIpv6() {
+    for (const namespace of [this.router, this.vm, this.other, this.outside]) {
+      this.sh('sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0', namespace);
+      this.sh(
+        'for device in $(ls /sys/class/net); do sysctl -qw net.ipv6.conf.$device.disable_ipv6=0; done',
+        namespace,
+      );
+    }
+    const { vm, floating, other, gateway, outside } = ADDRESS_IPV6;
+    this.sh(`sysctl -qw net.ipv6.conf.all.forwarding=1 net.netfilter.nf_conntrack_icmpv6_timeout=2`, this.router);
+    this.sh(`ip addr add fd00:21::1/64 dev ${INSIDE_DEVICE} nodad`, this.router);
+    this.sh(`ip addr add ${gateway}/64 dev ${OUTSIDE_DEVICE} nodad`, this.router);
+    this.sh(`ip addr add ${floating}/128 dev ${OUTSIDE_DEVICE} nodad`, this.router);
+    this.sh(`ip6tables-restore --wait <<'END'\n${RULES_IPV6}END`, this.router);
+    this.sh(`ip addr add ${vm}/64 dev eth0 nodad; ip route add default via fd00:21::1`, this.vm);
+    this.sh(`ip addr add ${other}/64 dev eth0 nodad; ip route add default via fd00:21::1`, this.other);
+    this.sh(`ip addr add ${outside}/64 dev eth0 nodad; ip route add fd00:21::/64 via ${gateway}`, this.outside);
   }
 
   /** Answers whatever arrives at these ports, for example "tcp:22". @param {string} namespace @param {string[]} ports */

@@ -18,9 +18,7 @@ function listen(where) {
       socket.on('message', (bytes, from) => socket.send(bytes, from.port, from.address));
       socket.bind(Number(port), () => resolve(undefined));
     } else {
-      createServer((peer) => peer.on('error', () => {}).pipe(peer)).listen(Number(port), '0.0.0.0', () =>
-        resolve(undefined),
-      );
+      createServer((peer) => peer.on('error', () => {}).pipe(peer)).listen(Number(port), () => resolve(undefined));
     }
   });
 }

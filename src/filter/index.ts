@@ -11,6 +11,7 @@ export const filters: Readonly<Record<string, Load>> = {
   IP2HBIN: (() => import('./ip2hbin.ts')) as Load,
   IP2STR: (() => import('./ip2str.ts')) as Load,
   MARK: (() => import('./mark.ts')) as Load,
+  NAT: (() => import('./nat.ts')) as Load,
   PRINTFLOW: (() => import('./printflow.ts')) as Load,
   PRINTPKT: (() => import('./printpkt.ts')) as Load,
   PWSNIFF: (() => import('./pwsniff.ts')) as Load,

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { writeHex } from './ascii.ts';
 
 /** Most bytes that writeIp writes: as INET6_ADDRSTRLEN without the NUL. */
@@ -88,4 +89,18 @@ function writeIpv6(bytes: Uint8Array, at: number, from: Uint8Array, start: numbe
 
 function groupAt(from: Uint8Array, start: number, group: number): number {
   return (from[start + 2 * group]! << 8) | from[start + 2 * group + 1]!;
+}
+
+/** The 4 or 16 bytes of an address; undefined when the text is none, or one of a single link (fe80::1%eth0). */
+export function parseIp(text: string): Uint8Array | undefined {
+  const family = text.includes('%') ? 0 : isIP(text);
+  if (family === 0) return undefined;
+  if (family === 4) return Uint8Array.from(text.split('.'), Number);
+  // The URL parser knows every way to write an address and gives back hexadecimal groups alone.
+  const [head = '', tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::');
+  const groups = (part: string | undefined) => (part ? part.split(':').map((group) => Number.parseInt(group, 16)) : []);
+  const first = groups(head);
+  const last = groups(tail);
+  const all = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }

@@ -12,11 +12,13 @@ export const NFNL_HEADER = NLMSG_HEADER + 4;
 // Subsystems.
 export const NFNL_SUBSYS_CTNETLINK = 1;
 export const NFNL_SUBSYS_ULOG = 4;
+export const NFNL_SUBSYS_NFTABLES = 10;
 
 // Multicast groups.
 export const NFNLGRP_CONNTRACK_NEW = 1;
 export const NFNLGRP_CONNTRACK_UPDATE = 2;
 export const NFNLGRP_CONNTRACK_DESTROY = 3;
+export const NFNLGRP_NFTABLES = 7;
 
 // Families: NFPROTO_* has the value of AF_* where both exist.
 export const NFPROTO_UNSPEC = 0;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import type { ConntrackEntry } from '../../wire/conntrack.ts';
+import { parseIp } from '../../wire/ip-text.ts';
 
 /** IP protocols by name; /etc/protocols knows more where it is installed. */
 const PROTOCOLS: Readonly<Record<string, number>> = {
@@ -55,14 +55,13 @@ export class FlowFilter {
 /** Reads `address/prefix`, IPv4 or IPv6; without a prefix the address alone. */
 export function parseNetwork(word: string): Network {
   const [text = '', length, ...rest] = word.split('/');
-  // An address of one link alone (fe80::1%eth0) is no network.
-  const family = text.includes('%') ? 0 : isIP(text);
-  const bits = family === 4 ? 32 : 128;
+  const address = parseIp(text);
+  const bits = 8 * (address?.length ?? 0);
   const prefix = length === undefined ? bits : /^\d{1,3}$/.test(length) ? Number(length) : -1;
-  if (family === 0 || rest.length > 0 || prefix < 0 || prefix > bits) {
+  if (address === undefined || rest.length > 0 || prefix < 0 || prefix > bits) {
     throw new Error(`"${word}" is no network; write 192.0.2.0/24 or 2001:db8::/64`);
   }
-  return { address: family === 4 ? ipv4Bytes(text) : ipv6Bytes(text), prefix };
+  return { address, prefix };
 }
 
 /** Reads the name or number of an IP protocol. */
@@ -83,18 +82,6 @@ function systemProtocol(name: string): number | undefined {
     }
   } catch {} // not installed: the names above are all there are
   return undefined;
-}
-
-const ipv4Bytes = (text: string): Uint8Array => Uint8Array.from(text.split('.'), Number);
-
-function ipv6Bytes(text: string): Uint8Array {
-  // The URL parser knows every way to write an address and gives back hexadecimal groups alone.
-  const [head = '', tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::');
-  const groups = (part: string | undefined) => (part ? part.split(':').map((group) => Number.parseInt(group, 16)) : []);
-  const first = groups(head);
-  const last = groups(tail);
-  const all = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
-  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
 function isWithin(networks: readonly Network[], bytes: Uint8Array, offset: number, length: number): boolean {

@@ -1,0 +1,112 @@
+import { NetlinkSocket } from '../system/netlink-socket.ts';
+import { align, messageEnd, messageType, NETLINK_ROUTE, NLMSG_DONE } from '../wire/netlink.ts';
+import {
+  decodeLinkAddress,
+  dumpAddresses,
+  LinkAddress,
+  RTM_DELADDR,
+  RTM_NEWADDR,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV6_IFADDR,
+} from '../wire/rtnetlink.ts';
+import { AddressMap } from './address-map.ts';
+
+const SLOT = 32 << 10;
+const SLOTS = 4;
+
+/** The addresses of a namespace's own devices, kept current by its address events. */
+export class OwnAddresses {
+  readonly #namespace: string | undefined;
+  readonly #onChange: () => void;
+  /** Prefix length + 1 by address. */
+  readonly #prefixes = new AddressMap();
+  readonly #memory = new ArrayBuffer(SLOT * SLOTS);
+  readonly #view = new DataView(this.#memory);
+  readonly #address = new LinkAddress();
+  #socket: NetlinkSocket | undefined;
+  #loaded: (() => void) | undefined;
+
+  /** `onChange` is called after each batch of changes. */
+  constructor(namespace: string | undefined, onChange: () => void) {
+    this.#namespace = namespace;
+    this.#onChange = onChange;
+  }
+
+  /** Whether the address is one of the namespace's own. */
+  has(view: DataView, at: number, length: number): boolean {
+    return this.#prefixes.get(view, at, length) > 0;
+  }
+
+  /** Whether it is that of a device with its network, such as a router's gateway, and not one held beside, as floating ones are (/32). */
+  isPrimary(view: DataView, at: number, length: number): boolean {
+    const prefix = this.#prefixes.get(view, at, length);
+    return prefix > 0 && prefix - 1 < 8 * length;
+  }
+
+  /** Subscribes to address events, then reads all addresses; resolves when they are known. Throws ErrnoException. */
+  async open(): Promise<void> {
+    this.#socket = NetlinkSocket.open({
+      protocol: NETLINK_ROUTE,
+      namespace: this.#namespace,
+      bufferSize: 1 << 20,
+      maxBufferSize: 8 << 20,
+      memory: this.#memory,
+      offset: 0,
+      slotSize: SLOT,
+      slots: SLOTS,
+    });
+    this.#socket.join(RTNLGRP_IPV4_IFADDR);
+    this.#socket.join(RTNLGRP_IPV6_IFADDR);
+    const loaded = new Promise<void>((resolve) => {
+      this.#loaded = resolve;
+    });
+    this.#socket.start({
+      onDatagram: (start, end) => this.#onDatagram(start, end),
+      onBatchEnd: () => {
+        if (this.#loaded === undefined) this.#onChange();
+      },
+      onOverrun: () => this.#dump(),
+      onError: () => this.#dump(), // the dump was broken off by a change
+    });
+    this.#dump();
+    await loaded;
+  }
+
+  /** Reads the news that wait. */
+  refresh(): void {
+    this.#socket?.drain();
+  }
+
+  close(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#loaded?.();
+  }
+
+  #dump(): void {
+    this.#prefixes.clear();
+    this.#socket?.send(dumpAddresses(0));
+  }
+
+  #onDatagram(start: number, end: number): void {
+    for (let at = start; at < end; ) {
+      const next = messageEnd(this.#view, at, end);
+      if (next < 0) return;
+      const type = messageType(this.#view, at);
+      if (type === RTM_NEWADDR || type === RTM_DELADDR) this.#onAddress(at, next);
+      else if (type === NLMSG_DONE) {
+        this.#loaded?.();
+        this.#loaded = undefined;
+      }
+      at += align(next - at);
+    }
+  }
+
+  #onAddress(start: number, end: number): void {
+    const address = this.#address;
+    if (!decodeLinkAddress(this.#view, start, end, address) || address.addressLength === 0) return;
+    const { addressOffset, addressLength } = address;
+    if (address.deleted) this.#prefixes.delete(this.#view, addressOffset, addressLength);
+    else this.#prefixes.set(this.#view, addressOffset, addressLength, address.prefixLength + 1);
+  }
+}
