@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { FakeKernel } from '../support/fake-netlink.ts';
@@ -9,6 +11,7 @@ import { TestDaemon } from '../support/test-daemon.ts';
 vi.mock('../../src/system/native.ts', async (original) => ({
   ...(await original<object>()),
   openNativeSocket: (await import('../support/fake-netlink.ts')).openFakeSocket,
+  notify: (await import('../support/fake-log.ts')).notifyFile,
 }));
 vi.mock('node:os', async (original) => ({ ...(await original<object>()), hostname: () => 'router.example.net' }));
 
@@ -25,6 +28,9 @@ type Step =
   | { readonly table: readonly Recorded[] }
   | { readonly link: { readonly index: number; readonly name: string } }
   | { readonly now: string }
+  | { readonly counters: readonly Recorded[] }
+  | { readonly frame: Recorded }
+  | { readonly received: number; readonly malformed?: number }
   | { readonly wait: number }
   | { readonly signal: 'SIGHUP' | 'SIGUSR2' }
   | { readonly overrun: true };
@@ -35,6 +41,7 @@ interface Input {
   readonly timeZone?: string;
   readonly links?: Readonly<Record<string, string>>;
   readonly table?: readonly Recorded[];
+  readonly files?: Readonly<Record<string, Recorded>>;
   readonly steps: readonly Step[];
 }
 
@@ -44,10 +51,13 @@ const cases = readdirSync(here, { withFileTypes: true }).flatMap((entry) => (ent
 const bytesOf = ({ hex }: Recorded): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));
 
 let daemon: TestDaemon | undefined;
+/** What the configuration names as /in/. */
+let given = '';
 
 afterEach(() => {
   daemon?.remove();
   daemon = undefined;
+  rmSync(given, { recursive: true, force: true });
   vi.useRealTimers();
   vi.unstubAllEnvs();
 });
@@ -93,24 +103,34 @@ async function replay(folder: string, compat: boolean): Promise<Map<string, Buff
   kernel.table = (input.table ?? []).map(bytesOf);
   const idle = () => kernel.idle(() => vi.advanceTimersByTime(1));
 
-  daemon = await TestDaemon.start(readFileSync(join(folder, 'flowlogd.conf'), 'utf8'), { compat });
+  given = mkdtempSync(join(tmpdir(), 'flowlogd-golden-'));
+  for (const [name, file] of Object.entries(input.files ?? {})) writeFileSync(join(given, name), bytesOf(file));
+  const configuration = readFileSync(join(folder, 'flowlogd.conf'), 'utf8').replaceAll('/in/', `${given}/`);
+  daemon = await TestDaemon.start(configuration, { compat });
   await idle();
   for (const step of input.steps) {
-    take(step, kernel, daemon);
+    await take(step, kernel, daemon);
     await idle();
   }
   const summary = await daemon.stop();
-  const said = [...daemon.log, ...summary].map((line) => `${line}\n`).join('');
+  const said = [...daemon.log, ...summary].map((line) => `${line.replaceAll(given, '/in')}\n`).join('');
   return new Map([...daemon.files(), ['daemon.log', Buffer.from(said)]]);
 }
 
-function take(step: Step, kernel: FakeKernel, running: TestDaemon): void {
+async function take(step: Step, kernel: FakeKernel, running: TestDaemon): Promise<void> {
   if ('nflog' in step) {
     if (kernel.log(bytesOf(step.nflog)) === 0) throw new Error(`nobody listens to NFLOG: ${step.nflog.name}`);
   } else if ('conntrack' in step) kernel.event(bytesOf(step.conntrack));
   else if ('table' in step) kernel.table = step.table.map(bytesOf);
   else if ('link' in step) kernel.news(step.link.index, step.link.name);
-  else if ('now' in step) vi.setSystemTime(new Date(step.now));
+  else if ('counters' in step) kernel.counters = step.counters.map(bytesOf);
+  else if ('frame' in step) connect(join(given, 'socket')).end(bytesOf(step.frame));
+  else if ('received' in step) {
+    const sum = (count: 'received' | 'malformed') =>
+      running.sources.reduce((all, { counts }) => all + counts[count], 0);
+    // The test's own limit ends it.
+    while (sum('received') < step.received || sum('malformed') < (step.malformed ?? 0)) await nextTurn();
+  } else if ('now' in step) vi.setSystemTime(new Date(step.now));
   else if ('wait' in step) vi.advanceTimersByTime(step.wait * 1000);
   else if ('overrun' in step) kernel.fail(constants.errno.ENOBUFS);
   else if (step.signal === 'SIGHUP') running.reopen();

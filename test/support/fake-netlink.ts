@@ -32,6 +32,7 @@ import {
   NLMSG_ERROR,
   NLMSG_HEADER,
 } from '../../src/wire/netlink.ts';
+import { NFNL_SUBSYS_ACCT } from '../../src/wire/nfacct.ts';
 import { beginRequest, NFNL_SUBSYS_CTNETLINK, NFNL_SUBSYS_ULOG } from '../../src/wire/nfnetlink.ts';
 import { RTM_GETLINK, RTM_NEWLINK } from '../../src/wire/rtnetlink.ts';
 
@@ -55,6 +56,8 @@ export class FakeKernel {
   readonly links = new Map<number, string>();
   /** Messages that a dump of the connections shows. */
   table: readonly Uint8Array[] = [];
+  /** Messages that a dump of the nfacct counters shows. */
+  counters: readonly Uint8Array[] = [];
   readonly sockets: FakeSocket[] = [];
   /** Connections that there are and may be. */
   totals: readonly [entries: number, most: number] = [0, 0];
@@ -297,6 +300,7 @@ export class FakeSocket implements NativeSocket {
 
   #dump(type: number): readonly Uint8Array[] {
     if (type === IPCTNL_MSG_CT_GET || type === IPCTNL_MSG_CT_GET_CTRZERO) return this.#kernel.table;
+    if (type >> 8 === NFNL_SUBSYS_ACCT) return this.#kernel.counters;
     if (type !== RTM_GETLINK) throw new Error(`the fake kernel knows no dump of type ${type}`);
     return [...this.#kernel.links].map(([index, name]) => linkMessage(index, name));
   }
