@@ -26,6 +26,9 @@ export const PACKAGES = {
     'nfdump',
     'libfixbuf-tools',
   ],
+  // Servers that tests start in folders of their own, and ulogd's outputs to them.
+  databases: ['postgresql', 'mariadb-server', 'sqlite3'],
+  ulogdDatabases: ['ulogd2-sqlite3', 'ulogd2-pgsql', 'ulogd2-mysql'],
 };
 
 // A command that shows a package to be there, also where it came by other ways than Debian's.
@@ -42,7 +45,11 @@ const COMMANDS = {
   'graphite-carbon': 'carbon-cache',
   nfdump: 'nfcapd',
   'libfixbuf-tools': 'ipfixDump',
+  'mariadb-server': 'mariadbd',
 };
+
+/** What a package starts. */
+const UNITS = { ulogd2: 'ulogd2', postgresql: 'postgresql', 'mariadb-server': 'mariadb' };
 
 /** Whether this process may make namespaces and open netlink sockets in them. */
 export const isRoot = () => process.getuid?.() === 0;
@@ -62,8 +69,10 @@ export function ensurePackages(packages) {
   // A fresh machine has no package lists; a machine without network may still have the packages.
   if (spawnSync('apt-get', ['update'], { stdio: 'inherit' }).status !== 0) console.error('apt-get update failed');
   run('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { DEBIAN_FRONTEND: 'noninteractive' });
-  // Debian starts what it installs. The tests start their own, and nobody asked for a logger on this machine.
-  if (missing.includes('ulogd2') && existsSync('/run/systemd/system')) run('systemctl', ['disable', '--now', 'ulogd2']);
+  // Debian starts what it installs. The tests start their own, and nobody asked for a logger or a database on this machine.
+  if (!existsSync('/run/systemd/system')) return;
+  for (const [name, unit] of Object.entries(UNITS))
+    if (missing.includes(name)) run('systemctl', ['disable', '--now', unit]);
 }
 
 /** Makes node_modules, if it is missing. */

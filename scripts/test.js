@@ -9,9 +9,9 @@ import { ensureBuilt, ensureModules, ensurePackages, isRoot, missingPackages, PA
 /** The tiers, as vitest.config.ts has them, and the Debian packages each needs. Those that need any also need root and a build. */
 const TIERS = {
   unit: [],
-  kernel: [...PACKAGES.lab, ...PACKAGES.peers, 'nftables'],
-  faults: [...PACKAGES.lab, 'nftables'],
-  differential: [...PACKAGES.lab, ...PACKAGES.ulogd, 'nfacct'],
+  kernel: [...PACKAGES.lab, ...PACKAGES.peers, ...PACKAGES.databases, 'nftables'],
+  faults: [...PACKAGES.lab, ...PACKAGES.databases, 'nftables'],
+  differential: [...PACKAGES.lab, ...PACKAGES.ulogd, ...PACKAGES.databases, ...PACKAGES.ulogdDatabases, 'nfacct'],
 };
 
 /** @typedef {keyof typeof TIERS} Tier @typedef {{ passed: number, failed: number, skipped: string[] }} Counts */

@@ -8,8 +8,8 @@ interface Described<Default> {
   readonly default: Default;
   /** One sentence for people. */
   readonly doc: string;
-  /** The default is no answer: a configuration must give one. */
-  readonly required?: true;
+  /** The default is no answer: a configuration must give one, unless it gives that other option. */
+  readonly required?: true | { readonly unless: string };
 }
 
 /** A number as strtoul(…, 0) reads it: decimal, 0x and hexadecimal, 0 and octal. Range 0 to 2³²-1 unless stated. */
@@ -146,6 +146,7 @@ export function resolveOptions<const Specs extends OptionSpecs>(
 
   for (const [key, spec] of Object.entries(specs)) {
     if (!spec.required || given.has(key)) continue;
+    if (spec.required !== true && given.has(spec.required.unless)) continue;
     const { file, line, column } = section ?? at;
     const why = section ? 'required' : `required, but there is no section [${at.id}]`;
     problems.push({ file, line, column, message: `[${at.id}] ${key}: ${why}`, severity: 'error' });

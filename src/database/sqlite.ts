@@ -86,7 +86,10 @@ class SqliteDriver implements Driver {
     this.#affinities = columns.map(({ type }) => affinityOf(type));
     const names = columns.map(({ name }) => quoted(name)).join(', ');
     const places = columns.map(() => '?').join(', ');
-    this.#insert = this.#database!.prepare(`INSERT INTO ${quoted(this.#target.table)} (${names}) VALUES (${places})`);
+    const { table, procedure } = this.#target;
+    if (!/^insert\b/i.test(procedure)) throw new Error(`SQLite has no procedures: "${procedure}" must be INSERT`);
+    const into = procedure.toUpperCase() === 'INSERT' ? `INSERT INTO ${quoted(table)}` : procedure;
+    this.#insert = this.#database!.prepare(`${into} (${names}) VALUES (${places})`);
   }
 
   async insert(rows: readonly Row[], from: number, to: number): Promise<void> {

@@ -68,7 +68,9 @@ async function openDriver(): Promise<Driver> {
   switch (target.kind) {
     case 'sqlite3':
       return (await import('./sqlite.ts')).openSqlite(target);
-    default:
-      throw new Error(`no driver for ${target.kind}`);
+    case 'pgsql':
+      return (await import('./postgres.ts')).openPostgres(target);
+    case 'mysql':
+      return (await import('./mysql.ts')).openMysql(target);
   }
 }

@@ -46,7 +46,6 @@ CREATE TABLE IF NOT EXISTS ulog_pkt (
   mac_saddr_str TEXT,
   mac_daddr_str TEXT,
   raw_pktlen INTEGER,
-  raw_mac_len INTEGER,
   ip_saddr_str TEXT,
   ip_daddr_str TEXT,
   ip_protocol INTEGER,

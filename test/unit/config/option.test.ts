@@ -189,3 +189,9 @@ describe('what is required', () => {
     expect(resolve(text, specs).problems).toEqual(wrong);
   });
 });
+
+test('what is required unless another option is given may be missing then', () => {
+  const specs = { db: { ...string, required: { unless: 'connstring' } }, connstring: string } as const;
+  expect(resolve('[s]\nconnstring=x', specs).problems).toEqual([]);
+  expect(resolve('[s]', specs).problems).toEqual(['f:1:2: error: [s] db: required']);
+});

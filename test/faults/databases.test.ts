@@ -1,0 +1,205 @@
+// Databases that are killed, full, or not as they should be, under the whole daemon and packets from the kernel.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { Lab, until } from '../../scripts/lab.js';
+import { Daemon, killRest, logDatagrams, sendDatagrams } from '../support/daemon.ts';
+import { MysqlServer, PostgresServer } from '../support/database-servers.ts';
+
+const lab = new Lab();
+const namespace = lab.namespace('databases');
+logDatagrams(lab, namespace, 5);
+const postgres = new PostgresServer(lab);
+const mysql = new MysqlServer(lab);
+const files = join(lab.directory, 'files');
+mkdirSync(files);
+const disk = join(lab.directory, 'disk');
+mkdirSync(disk);
+lab.sh(`mount -t tmpfs -o size=2m tmpfs ${disk}`);
+const file = join(files, 'rows.db');
+const sqlite = (text: string, path = file): string[] =>
+  execFileSync('sqlite3', ['-cmd', '.timeout 5000', '-separator', '\t', path, text], { encoding: 'utf8' })
+    .split('\n')
+    .filter(Boolean);
+
+beforeAll(() => Promise.all([postgres.start(), mysql.start()]));
+afterEach(killRest);
+afterAll(async () => {
+  await Promise.all([postgres.stop(), mysql.stop()]);
+  lab.sh(`umount -l ${disk}`);
+  lab.close();
+});
+
+const SERVER = 'table="t"\nprocedure="INSERT"\ndb="ulogd"\nuser="ulogd"\npass="secret"';
+const PLACES = {
+  PGSQL: {
+    options: `${SERVER}\nhost="${postgres.folder}"`,
+    id: '_id bigserial',
+    sql: (text: string) => postgres.sql(text),
+    server: postgres,
+  },
+  MYSQL: {
+    options: `${SERVER}\nhost="${mysql.socket}"`,
+    id: '_id bigint auto_increment primary key',
+    sql: (text: string) => mysql.sql(text),
+    server: mysql,
+  },
+  SQLITE3: { options: `table="t"\ndb="${file}"`, id: '_id integer primary key', sql: sqlite, server: undefined },
+} as const;
+
+/** Numbered packets to an output, and a second one that shows that other stacks go on. */
+const configuration = (plugin: string, options: string) => `[global]
+stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,db1:${plugin}
+stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json1:JSON
+[log1]
+group=5
+seq_local=1
+netlink_socket_buffer_size=16777216
+netlink_socket_buffer_maxsize=33554432
+[json1]
+file="/out/packets.json"
+[db1]
+${options}
+`;
+
+function makeTable({ sql, id, server }: (typeof PLACES)[keyof typeof PLACES], more = ''): void {
+  sql('DROP TABLE IF EXISTS t');
+  sql(`CREATE TABLE t (${id}, oob_seq_local bigint ${more})`);
+  if (server === postgres) sql('GRANT ALL ON t TO ulogd; GRANT ALL ON t__id_seq TO ulogd');
+}
+
+describe.each(['PGSQL', 'MYSQL'] as const)('%s', (plugin) => {
+  const place = PLACES[plugin];
+  const rows = () => Number(place.sql('SELECT count(*) FROM t')[0]);
+
+  test('every row arrives once when the server is killed and comes back, again and again', async () => {
+    makeTable(place);
+    const daemon = await Daemon.start(lab, configuration(plugin, place.options), { namespace });
+    let sent = 0;
+    for (let round = 0; round < 3; round++) {
+      const load = lab.start(
+        ['bash', '-c', `for ((i = 0; i < 6000; i++)); do echo $i > /dev/udp/127.0.0.1/9; done`],
+        namespace,
+      );
+      const ended = new Promise((done) => load.once('exit', done));
+      const before = rows();
+      await until('rows arrive', () => rows() > before);
+      await place.server.kill();
+      await ended;
+      sent += 6000;
+      await place.server.start();
+      await until('all rows are there', () => rows() >= sent);
+    }
+    expect(await daemon.stop()).toBe(0);
+    expect(
+      place.sql('SELECT count(*), count(DISTINCT oob_seq_local), min(oob_seq_local), max(oob_seq_local) FROM t'),
+    ).toEqual([`${sent}\t${sent}\t0\t${sent - 1}`]);
+    expect(daemon.log).toContain(`db1:${plugin}: ${sent} written`);
+    expect(daemon.log).toContain('until it is connected again');
+  });
+
+  test('a server that comes later than the daemon gets the rows of before', async () => {
+    makeTable(place);
+    await place.server.stop();
+    const daemon = await Daemon.start(lab, configuration(plugin, place.options), { namespace });
+    sendDatagrams(lab, namespace, 20);
+    await daemon.lines('packets.json', 20);
+    await place.server.start();
+    await until('the rows are there', () => rows() === 20);
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.log).toContain(`db1:${plugin}: 20 written`);
+  });
+
+  test.each([
+    ['a wrong password', (text: string) => text.replace('pass="secret"', 'pass="wrong"'), /password|Access denied/],
+    ['a missing database', (text: string) => text.replace('db="ulogd"', 'db="nowhere"'), /nowhere/],
+    [
+      'a missing table',
+      (text: string) => text.replace('table="t"', 'table="nothing"'),
+      /there is no table or view "nothing"/,
+    ],
+    ['a host that is not there', (text: string) => text.replace(/host=.*/, 'host="127.0.0.1"\nport=1'), /ECONNREFUSED/],
+  ])(
+    '%s is one line that names stack and plugin; other stacks go on; what cannot be kept is counted',
+    async (_, change, message) => {
+      makeTable(place);
+      const daemon = await Daemon.start(lab, configuration(plugin, change(place.options)), { namespace });
+      sendDatagrams(lab, namespace, 5);
+      await daemon.lines('packets.json', 5);
+      await daemon.logged(`db1:${plugin}: `);
+      expect(await daemon.stop()).toBe(0);
+      const errors = daemon.log.split('\n').filter((line) => line.includes('<7>'));
+      expect(errors).toHaveLength(1);
+      expect(errors[0]).toMatch(message);
+      expect(daemon.log).not.toContain('wrong');
+      expect(daemon.log).toContain(`db1:${plugin}: 0 written, 5 dropped: stopped`);
+    },
+  );
+
+  test('repairing the table is enough: nobody starts the daemon again', async () => {
+    makeTable(place, ', nothing int');
+    const daemon = await Daemon.start(lab, configuration(plugin, place.options), { namespace });
+    sendDatagrams(lab, namespace, 5);
+    await daemon.logged('no key of the stack fits the column "nothing"');
+    place.sql('ALTER TABLE t DROP COLUMN nothing');
+    await until('the rows are there', () => rows() === 5);
+    expect(await daemon.stop()).toBe(0);
+  });
+});
+
+describe('SQLITE3', () => {
+  const place = PLACES.SQLITE3;
+  const rows = () => Number(sqlite('SELECT count(*) FROM t')[0]);
+
+  test('every row arrives once when the daemon is killed while it sends its spool, and sqlite3 reads meanwhile', async () => {
+    makeTable(place);
+    const text = configuration('SQLITE3', `${place.options}\nspool="${join(files, 'spool')}"`);
+    lab.sh(`mv ${file} ${file}.away`);
+    const away = await Daemon.start(lab, text, { namespace });
+    await away.logged('there is no database');
+    sendDatagrams(lab, namespace, 20_000);
+    await away.lines('packets.json', 20_000);
+    away.signal('SIGKILL');
+    await away.ended;
+    lab.sh(`mv ${file}.away ${file}`);
+    const second = await Daemon.start(lab, text, { namespace });
+    await until('a part of the spool is sent', () => rows() > 0);
+    second.signal('SIGKILL');
+    await second.ended;
+    const third = await Daemon.start(lab, text, { namespace });
+    await until('all of it is sent', () => rows() >= 20_000);
+    expect(await third.stop()).toBe(0);
+    expect(sqlite('SELECT count(*), count(DISTINCT oob_seq_local) FROM t')).toEqual(['20000\t20000']);
+  });
+
+  test('a full disk is one line, and rows go on when there is room', async () => {
+    const path = join(disk, 'small.db');
+    sqlite('CREATE TABLE t (_id integer primary key, oob_seq_local bigint); CREATE TABLE fill (x)', path);
+    const text = configuration('SQLITE3', `table="t"\ndb="${path}"`);
+    const daemon = await Daemon.start(lab, text, { namespace });
+    sendDatagrams(lab, namespace, 10);
+    await until('rows are there', () => sqlite('SELECT count(*) FROM t', path)[0] === '10');
+    lab.sh(`dd if=/dev/zero of=${disk}/ballast bs=4k 2>/dev/null || true`);
+    sendDatagrams(lab, namespace, 2000);
+    await daemon.logged('full');
+    lab.sh(`rm ${disk}/ballast`);
+    await until('the rows are there', () => sqlite('SELECT count(*) FROM t', path)[0] === '2010');
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.log.split('\n').filter((line) => line.includes('<7>'))).toHaveLength(1);
+    expect(daemon.log).toContain('db1:SQLITE3: 2010 written');
+  });
+});
+
+test.each([
+  ['pgsql', PLACES.PGSQL, PLACES.PGSQL.options],
+  ['mysql', PLACES.MYSQL, PLACES.MYSQL.options],
+  ['sqlite3', PLACES.SQLITE3, `${PLACES.SQLITE3.options}\nprocedure="INSERT"`],
+] as const)('DBI writes rows to %s', async (dbtype, place, options) => {
+  makeTable(place);
+  const daemon = await Daemon.start(lab, configuration('DBI', `dbtype="${dbtype}"\n${options}`), { namespace });
+  sendDatagrams(lab, namespace, 5);
+  await until('the rows are there', () => Number(place.sql('SELECT count(*) FROM t')[0]) === 5);
+  expect(await daemon.stop()).toBe(0);
+  expect(place.sql('SELECT oob_seq_local FROM t ORDER BY oob_seq_local')).toEqual(['0', '1', '2', '3', '4']);
+});
