@@ -5,6 +5,7 @@ import { loadPlugin } from '../../dist/cli/registry.js';
 import { linkSource } from '../../dist/pipeline/link.js';
 import { Memory } from '../../dist/pipeline/memory.js';
 import { planStacks } from '../../dist/pipeline/plan.js';
+import { Shared } from '../../dist/pipeline/shared.js';
 import { Clock } from '../../dist/system/clock.js';
 import { replaceNativeSockets } from '../../dist/system/native.js';
 import { ReplaySocket } from './replay-socket.js';
@@ -82,7 +83,7 @@ export async function startStack(line, options) {
     log: silent,
     clock: new Clock(),
     compat: false,
-    shared: new Map(),
+    shared: new Shared(),
   });
   for (const stage of source.stages.toReversed()) await stage.service.start?.();
   const before = sockets.length;

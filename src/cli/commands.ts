@@ -12,6 +12,10 @@ export function commandsOf(daemon: Daemon): Commands {
       summary: 'Tells how the daemon is, and what it counted.',
       run: () => statusOf(daemon),
     },
+    reload: {
+      summary: 'Reads the configuration again, and changes the stacks that changed in it.',
+      run: () => daemon.reloader.reload(),
+    },
   };
   return commands;
 }

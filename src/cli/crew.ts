@@ -1,18 +1,17 @@
 import type { Config } from '../config/config.ts';
-import { type Environment, linkSource } from '../pipeline/link.ts';
-import { Memory } from '../pipeline/memory.ts';
-import type { Plan } from '../pipeline/plan.ts';
 import type { Log } from '../pipeline/plugin.ts';
-import { Runner } from '../pipeline/runner.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
-import { Clock } from '../system/clock.ts';
 import { become, type Identity } from '../system/user.ts';
-import { summary } from './summary.ts';
+import type { Loaded } from './load.ts';
+import { Stacks } from './stacks.ts';
 
 /** Who runs the stacks: this thread, or threads of their own. */
 export interface Crew {
-  /** Opens outputs, then inputs; returns how many outputs can get events. */
-  start(): Promise<number>;
+  /**
+   * Has the stacks of this configuration run, and no others; what runs already goes on undisturbed. Returns how many outputs
+   * of those that were started can get events.
+   */
+  run(loaded: Loaded): Promise<number>;
   /** Gives up root, in every thread. */
   become(identity: Identity): Promise<void>;
   /** SIGHUP: resolves when every file is open again. */
@@ -29,36 +28,17 @@ export interface Crew {
   readonly broken: Promise<never>;
 }
 
-/** Bytes of pipeline memory for each input with its stacks, and once more. Much beyond 32 MB would set V8's garbage collector to work. */
-const MEMORY = 4 << 20;
-
-/** Links plans into stacks that this thread will run. */
-export function linkStacks({ global }: Config, plans: readonly Plan[], log: Log): Runner {
-  const environment: Environment = {
-    memory: new Memory(MEMORY * (1 + plans.length)),
-    log,
-    clock: new Clock(),
-    compat: global.compat !== '',
-    gapRecords: global.gap_records,
-    shared: new Map(),
-  };
-  return new Runner(
-    plans.map((plan) => linkSource(plan, environment)),
-    log,
-  );
-}
-
 /** Runs all stacks in this thread. */
 export class SoloCrew implements Crew {
   readonly broken = new Promise<never>(() => {});
-  readonly #runner: Runner;
+  readonly #stacks: Stacks;
 
-  constructor(config: Config, plans: readonly Plan[], log: Log) {
-    this.#runner = linkStacks(config, plans, log);
+  constructor(config: Config, log: Log) {
+    this.#stacks = new Stacks(config, log);
   }
 
-  start(): Promise<number> {
-    return this.#runner.start();
+  run({ plans }: Loaded): Promise<number> {
+    return this.#stacks.run(plans);
   }
 
   async become(identity: Identity): Promise<void> {
@@ -66,22 +46,22 @@ export class SoloCrew implements Crew {
   }
 
   async reopen(): Promise<void> {
-    this.#runner.reopen();
+    this.#stacks.reopen();
   }
 
   signal(): void {
-    this.#runner.signal();
+    this.#stacks.signal();
   }
 
   async snapshot(): Promise<Snapshot> {
-    return this.#runner.snapshot();
+    return this.#stacks.snapshot();
   }
 
   async summary(): Promise<string[]> {
-    return summary(this.#runner.sources);
+    return this.#stacks.summary();
   }
 
   stop(): Promise<void> {
-    return this.#runner.stop();
+    return this.#stacks.stop();
   }
 }

@@ -2,12 +2,14 @@ import type { Config } from '../config/config.ts';
 import { total } from '../pipeline/ledger.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
 import type { Crew } from './crew.ts';
+import type { Reloader } from './reload.ts';
 import { version } from './version.ts';
 
 /** The daemon that runs in this process. */
 export interface Daemon {
   readonly config: Config;
   readonly crew: Crew;
+  readonly reloader: Reloader;
   /** When it was started, in ms since 1970, and by performance.now(). */
   readonly started: number;
   readonly startedAt: number;
@@ -47,19 +49,19 @@ export async function statusOf({ config, crew, started, startedAt, state }: Daem
   };
 }
 
-function missingEvents({ inputs, outputs }: Snapshot): number {
-  const unread = inputs.map(({ lost, lostEstimated, malformed }) => lost + lostEstimated + malformed);
+function missingEvents({ inputs, outputs, past }: Snapshot): number {
+  const unread = [...inputs, past].map(({ lost, lostEstimated, malformed }) => lost + lostEstimated + malformed);
   const failed = inputs.flatMap(({ stacks }) => stacks.map((stack) => total(stack.failed)));
   const dropped = outputs.map((output) => total(output.dropped));
-  return [...unread, ...failed, ...dropped].reduce((sum, count) => sum + count, 0);
+  return [...unread, ...failed, ...dropped, past.failed, past.dropped].reduce((sum, count) => sum + count, 0);
 }
 
 /** An overrun is a loss also where its extent is not known yet. */
 function isIntact(snapshot: Snapshot): boolean {
-  const { inputs, imbalances } = snapshot;
+  const { inputs, imbalances, past } = snapshot;
   return (
     missingEvents(snapshot) === 0 &&
-    inputs.every(({ overruns, kernelDrops }) => overruns === 0 && kernelDrops === 0) &&
+    [...inputs, past].every(({ overruns, kernelDrops }) => overruns === 0 && kernelDrops === 0) &&
     impediments(snapshot).length === 0 &&
     imbalances.length === 0
   );

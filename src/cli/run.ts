@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Config } from '../config/config.ts';
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import type { Plan } from '../pipeline/plan.ts';
 import { tuneEngine } from '../system/engine.ts';
@@ -16,6 +15,7 @@ import type { Daemon } from './daemon-status.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
 import { openMetrics } from './metrics.ts';
 import { placePlans } from './placement.ts';
+import { Reloader } from './reload.ts';
 import { WorkerCrew } from './worker-crew.ts';
 
 /** Runs the daemon until it is told to end; returns its exit code. */
@@ -63,15 +63,24 @@ async function loadOrReport(configFile: string): Promise<Loaded | undefined> {
   return undefined;
 }
 
-async function serve({ config, plans }: Loaded, log: DaemonLog, user: string | undefined): Promise<number> {
+async function serve(loaded: Loaded, log: DaemonLog, user: string | undefined): Promise<number> {
   const identity = user === undefined ? undefined : lookUpUser(user);
-  const crew = assemble(config, plans, log);
-  const ended = untilSignal(crew, log);
-  const daemon: Daemon = { config, crew, started: Date.now(), startedAt: performance.now(), state: 'starting' };
+  const { config } = loaded;
+  const crew = assemble(loaded, log);
+  const reloader = new Reloader(loaded, crew, log);
+  const ended = untilSignal(crew, reloader, log);
+  const daemon: Daemon = {
+    config,
+    crew,
+    reloader,
+    started: Date.now(),
+    startedAt: performance.now(),
+    state: 'starting',
+  };
   const control = await openControl(daemon, identity, log);
-  const metrics = await openMetrics(daemon, conntrackNamespaces(plans), log);
+  const metrics = await openMetrics(daemon, conntrackNamespaces(loaded.plans), log);
   try {
-    if ((await crew.start()) === 0) throw new Error('not a single stack could be started');
+    if ((await crew.run(loaded)) === 0) throw new Error('not a single stack could be started');
     if (identity !== undefined) await crew.become(identity);
     log.notice(
       `flowlogd runs ${config.stacks.length} ${config.stacks.length === 1 ? 'stack' : 'stacks'} of ${config.file}`,
@@ -100,17 +109,16 @@ const conntrackNamespaces = (plans: readonly Plan[]): string[] =>
   );
 
 /** Threads of their own for inputs that share nothing, as many as there may be; otherwise this one does it all. */
-function assemble(config: Config, plans: readonly Plan[], log: DaemonLog): Crew {
+function assemble({ config, plans }: Loaded, log: DaemonLog): Crew {
   const { workers } = config.global;
-  const placement = placePlans(plans, workers);
-  if (placement.length > 1) return new WorkerCrew(config, plans, placement, log);
+  if (placePlans(plans, workers).length > 1) return new WorkerCrew(config, log);
   if (workers > 1)
     log.notice(`workers=${workers}: the inputs share their outputs, or there is only one: no thread is started`);
-  return new SoloCrew(config, plans, log);
+  return new SoloCrew(config, log);
 }
 
-/** Obeys SIGHUP and SIGUSR2 as they come, and resolves with the name of the signal that ends the daemon. */
-function untilSignal(crew: Crew, log: DaemonLog): Promise<NodeJS.Signals> {
+/** Obeys SIGHUP, SIGUSR1 and SIGUSR2 as they come, and resolves with the name of the signal that ends the daemon. */
+function untilSignal(crew: Crew, reloader: Reloader, log: DaemonLog): Promise<NodeJS.Signals> {
   process.on('SIGHUP', async () => {
     try {
       log.reopen();
@@ -121,6 +129,7 @@ function untilSignal(crew: Crew, log: DaemonLog): Promise<NodeJS.Signals> {
     }
     await crew.reopen();
     log.notice('SIGHUP: files are opened again');
+    if (reloader.isWanted) await reloader.reload().catch((error: Error) => log.error(error.message));
   });
   process.on('SIGUSR1', async () => {
     for (const line of await crew.summary()) log.notice(line);

@@ -1,13 +1,18 @@
-import { imbalances, type OutputLedger, outputLedgers } from '../pipeline/ledger.ts';
+import { imbalances, type OutputLedger, outputLedgers, type Past } from '../pipeline/ledger.ts';
 import type { Source } from '../pipeline/link.ts';
 
-/** The counters of every input and of what hangs on it, a line each. */
-export function summary(sources: readonly Source[]): string[] {
+/** The counters of every input and of what hangs on it, a line each; `past` is of sources that have ended. */
+export function summary(sources: readonly Source[], past?: Past): string[] {
   return [
-    ...sources.flatMap((source) => [inputLine(source), ...outputLedgers(source).map((one) => `  ${outputLine(one)}`)]),
+    ...sources.flatMap(sourceSummary),
     // Books that nobody checks are worth little.
-    ...imbalances(sources).map((fault) => `the ledger does not balance: ${fault}`),
+    ...imbalances(sources, past).map((fault) => `the ledger does not balance: ${fault}`),
   ];
+}
+
+/** The counters of one input and of what hangs on it. */
+export function sourceSummary(source: Source): string[] {
+  return [inputLine(source), ...outputLedgers(source).map((one) => `  ${outputLine(one)}`)];
 }
 
 function inputLine({ name, counts, service }: Source): string {

@@ -1,25 +1,25 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
-import type { Plan } from '../pipeline/plan.ts';
 import { joinSnapshots, type Snapshot } from '../pipeline/snapshot.ts';
 import type { DaemonLog } from '../system/log.ts';
 import { become, type Identity } from '../system/user.ts';
 import type { Crew } from './crew.ts';
-import type { Answers, FromWorker, Order, WorkerData } from './worker.ts';
+import type { Loaded } from './load.ts';
+import { placePlans } from './placement.ts';
+import type { Answers, Assignment, FromWorker, Order, OrderMessage, WorkerData } from './worker.ts';
 
 /** A thread with some of the inputs; it answers orders one after the other. */
 class Hand {
-  /** Inputs that it runs, for messages. */
-  readonly name: string;
+  /** Names of the inputs that it runs. */
+  inputs: readonly string[] = [];
   /** What it last said of its counters. */
   lines: string[] = [];
   readonly #worker: Worker;
   #waiting: { resolve(answer: unknown): void; reject(error: Error): void }[] = [];
   #over = false;
 
-  constructor(name: string, data: WorkerData, log: DaemonLog, onDeath: (error: Error) => void) {
-    this.name = name;
+  constructor(data: WorkerData, log: DaemonLog, onDeath: (error: Error) => void) {
     this.#worker = new Worker(new URL(`worker${EXTENSION}`, import.meta.url), { workerData: data });
     let reason: string | undefined;
     this.#worker.on('message', (message: FromWorker) => {
@@ -32,18 +32,23 @@ class Hand {
     this.#worker.on('exit', (code) => {
       const expected = this.#over && code === 0;
       this.#over = true;
-      const error = new Error(`the worker of ${name} died: ${reason ?? `exit code ${code}`}`);
+      const error = new Error(`the worker of ${this.name} died: ${reason ?? `exit code ${code}`}`);
       for (const { reject } of this.#waiting.splice(0)) reject(error);
       if (!expected) onDeath(error);
     });
   }
 
+  /** What it is called in messages. */
+  get name(): string {
+    return this.inputs.join(' and ') || 'no input';
+  }
+
   /** Rejects when the worker dies before it answers. */
-  ask<O extends Order>(order: O): Promise<Answers[O]> {
+  ask<O extends Order>(order: O, assignment?: Assignment): Promise<Answers[O]> {
     if (this.#over) return Promise.reject(new Error(`the worker of ${this.name} is gone`));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve: resolve as (answer: unknown) => void, reject });
-      this.#worker.postMessage(order);
+      this.#worker.postMessage({ order, ...(assignment === undefined ? {} : { assignment }) } satisfies OrderMessage);
     });
   }
 
@@ -53,7 +58,7 @@ class Hand {
     // One that dies meanwhile says so itself.
     this.lines = await this.ask('stop').catch(() => this.lines);
     this.#over = true;
-    this.#worker.postMessage('end' satisfies Order);
+    this.#worker.postMessage({ order: 'end' } satisfies OrderMessage);
     await gone;
   }
 }
@@ -63,24 +68,51 @@ const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 /** Runs the stacks in worker threads: `[global] workers=N`. This thread keeps the log and the signals. */
 export class WorkerCrew implements Crew {
   readonly broken: Promise<never>;
-  readonly #hands: readonly Hand[];
+  readonly #workers: number;
+  readonly #hire: () => Hand;
+  readonly #hands: Hand[] = [];
 
-  /** `placement` has the plans of each thread by index. */
-  constructor({ file, text }: Config, plans: readonly Plan[], placement: readonly number[][], log: DaemonLog) {
+  constructor({ file, text, global }: Config, log: DaemonLog) {
     let onDeath: (error: Error) => void = () => {};
     this.broken = new Promise((_, reject) => {
       onDeath = reject;
     });
     this.broken.catch(() => {}); // it may break before anybody listens, or when nobody does any more
-    this.#hands = placement.map((indexes) => {
-      const name = indexes.map((index) => (plans[index] as Plan).input.name).join(' and ');
-      return new Hand(name, { file, text, indexes, debug: log.isDebug() }, log, onDeath);
-    });
+    this.#workers = global.workers;
+    this.#hire = () => new Hand({ first: { file, text }, debug: log.isDebug() }, log, onDeath);
   }
 
-  async start(): Promise<number> {
-    const outputs = await Promise.all(this.#hands.map((hand) => hand.ask('start')));
-    return outputs.reduce((sum, count) => sum + count, 0);
+  /** An input stays in its thread when it can; where it cannot, it ends there before it begins in another. */
+  async run({ config: { file, text }, plans }: Loaded): Promise<number> {
+    const nameOf = (index: number) => plans[index]?.input.name as string;
+    const assigned = this.#assign(placePlans(plans, this.#workers), nameOf);
+    const order = (hand: Hand, indexes: readonly number[]) => hand.ask('run', { file, text, indexes });
+    const stays = (hand: Hand) => (assigned.get(hand) ?? []).filter((index) => hand.inputs.includes(nameOf(index)));
+    const losing = this.#hands.filter((hand) => hand.inputs.length > stays(hand).length);
+    const first = await Promise.all(losing.map((hand) => order(hand, stays(hand))));
+    const rest = await Promise.all([...assigned].map(([hand, indexes]) => order(hand, indexes)));
+    for (const hand of this.#hands) hand.inputs = (assigned.get(hand) ?? []).map(nameOf);
+    return [...first, ...rest].reduce((sum, count) => sum + count, 0);
+  }
+
+  /** To each group of inputs the thread that runs one of them, else one that is free, else a new one. */
+  #assign(groups: readonly number[][], nameOf: (index: number) => string): Map<Hand, number[]> {
+    const assigned = new Map<Hand, number[]>();
+    const isFree = (hand: Hand) => !assigned.has(hand);
+    const unplaced = groups.filter((group) => {
+      const hand = this.#hands.find((one) => isFree(one) && group.some((index) => one.inputs.includes(nameOf(index))));
+      if (hand !== undefined) assigned.set(hand, group);
+      return hand === undefined;
+    });
+    for (const group of unplaced) {
+      let hand = this.#hands.find(isFree);
+      if (hand === undefined) {
+        hand = this.#hire();
+        this.#hands.push(hand);
+      }
+      assigned.set(hand, group);
+    }
+    return assigned;
   }
 
   /** Capabilities belong to threads, users to the process: each thread keeps its own through the change. */

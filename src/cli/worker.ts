@@ -5,22 +5,26 @@ import type { Log } from '../pipeline/plugin.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
 import { keepCapabilities } from '../system/native.ts';
 import { limitThread } from '../system/user.ts';
-import { linkStacks } from './crew.ts';
 import { load } from './load.ts';
-import { summary } from './summary.ts';
+import { Stacks } from './stacks.ts';
 
-/** What a worker is given: the configuration that the main thread has read, and which of its plans are the worker's. */
-export interface WorkerData {
+/** What a worker is to run: the configuration that the main thread has read, and which of its plans are the worker's. */
+export interface Assignment {
   readonly file: string;
   readonly text: string;
   readonly indexes: readonly number[];
+}
+
+export interface WorkerData {
+  /** The configuration that the daemon started with. */
+  readonly first: Omit<Assignment, 'indexes'>;
   readonly debug: boolean;
 }
 
 /** What the main thread orders, and what it is answered, in turn. */
 export interface Answers {
-  /** How many outputs can get events. */
-  start: number;
+  /** How many outputs of those that were started can get events. */
+  run: number;
   'keep capabilities': undefined;
   'limit capabilities': undefined;
   reopen: undefined;
@@ -34,6 +38,12 @@ export interface Answers {
 
 export type Order = keyof Answers;
 
+/** An order as it is sent; to run something takes an assignment. */
+export interface OrderMessage {
+  readonly order: Order;
+  readonly assignment?: Assignment;
+}
+
 /** A line for the daemon's log, or the answer to an order. */
 export type FromWorker =
   | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'notice' | 'error'; readonly text: string }
@@ -43,7 +53,7 @@ const port = parentPort;
 if (port === null) throw new Error('this file is run by worker-crew.ts');
 const send = (message: FromWorker): void => port.postMessage(message);
 const at = (level: 'debug' | 'info' | 'notice' | 'error') => (text: string) => send({ kind: 'log', level, text });
-const { file, text, indexes, debug } = workerData as WorkerData;
+const { first, debug } = workerData as WorkerData;
 const log: Log = {
   debug: at('debug'),
   info: at('info'),
@@ -52,33 +62,34 @@ const log: Log = {
   isDebug: () => debug,
 };
 
-const { config, plans } = await load(file, text);
-const runner = linkStacks(
-  config,
-  indexes.map((index) => plans[index] as Plan),
-  log,
-);
+const { config } = await load(first.file, first.text);
+const stacks = new Stacks(config, log);
 
-const obey: { readonly [O in Order]: () => Answers[O] | Promise<Answers[O]> } = {
-  start: () => runner.start(),
+async function run({ file, text, indexes }: Assignment): Promise<number> {
+  const { plans } = await load(file, text);
+  return stacks.run(indexes.map((index) => plans[index] as Plan));
+}
+
+const obey: { readonly [O in Order]: (message: OrderMessage) => Answers[O] | Promise<Answers[O]> } = {
+  run: ({ assignment }) => run(assignment as Assignment),
   'keep capabilities': () => void keepCapabilities(),
   'limit capabilities': () => void limitThread(),
-  reopen: () => void runner.reopen(),
-  signal: () => void runner.signal(),
-  snapshot: () => runner.snapshot(),
-  summary: () => summary(runner.sources),
+  reopen: () => void stacks.reopen(),
+  signal: () => void stacks.signal(),
+  snapshot: () => stacks.snapshot(),
+  summary: () => stacks.summary(),
   async stop() {
-    await runner.stop();
-    return summary(runner.sources);
+    await stacks.stop();
+    return stacks.summary();
   },
   end: () => process.exit(0), // this thread alone
 };
 
 // An order is begun when the one before is done. What fails ends the thread, and the main thread says so.
 let last: Promise<void> = Promise.resolve();
-port.on('message', (order: Order) => {
+port.on('message', (message: OrderMessage) => {
   last = last.then(async () => {
-    const answer = await obey[order]();
+    const answer = await obey[message.order](message);
     send({ kind: 'answer', answer });
   });
 });

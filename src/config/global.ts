@@ -53,6 +53,11 @@ export const GLOBAL_OPTIONS = {
     unit: 'threads',
     doc: 'Most threads to spread the inputs over. Inputs that share an output stay together; the order of events of one input never changes.',
   },
+  reload: {
+    type: 'bool',
+    default: true,
+    doc: 'Have SIGHUP also read the configuration again, and change the stacks that changed in it; 0 opens files again and no more, as ulogd does.',
+  },
   compat: {
     type: 'choice',
     default: '',

@@ -6,6 +6,8 @@ const SHOWN = '***';
 const ENVIRONMENT = 'env:';
 const FILE = 'file:';
 
+const identities = new Map<string, number>();
+
 /**
  * A password or token: a literal, or where to find it: `env:NAME` or `file:/path`. Whatever prints it prints `***`; only
  * `reveal` gives the text.
@@ -26,6 +28,13 @@ export class Secret {
   /** The text stands in the configuration itself. */
   get isLiteral(): boolean {
     return !this.isEmpty && !this.#source.startsWith(ENVIRONMENT) && !this.#source.startsWith(FILE);
+  }
+
+  /** A number that tells it from secrets that are configured otherwise, and nothing about the text. */
+  get identity(): number {
+    const known = identities.get(this.#source) ?? identities.size;
+    identities.set(this.#source, known);
+    return known;
   }
 
   /**

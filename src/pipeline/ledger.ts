@@ -99,6 +99,40 @@ function outputLedger({ stages, program, counts }: Source, output: LinkedStage):
 export const total = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0);
 
+/** What is left of sources that are gone. */
+export class Past {
+  /** How many there were. */
+  sources = 0;
+  /** Their counts, added up. */
+  readonly counts = new InputLedger();
+  /** Events in which a plugin threw. */
+  failed = 0;
+  /** Events that outputs gave up which are closed. */
+  dropped = 0;
+  readonly #taken = new WeakMap<object, number>();
+
+  /** Keeps what a source counted. */
+  add(source: Source): void {
+    this.sources++;
+    for (const what of Object.keys(source.counts) as (keyof InputLedger)[]) this.counts[what] += source.counts[what];
+    for (const threw of source.program.failed) this.failed += threw;
+    for (const stage of source.stages) {
+      const sink = stage.role === 'output' ? stage.service.account?.().sink : undefined;
+      if (sink !== undefined) this.#taken.set(sink, this.takenBy(sink) + outputLedger(source, stage).taken);
+    }
+  }
+
+  /** Keeps what a stage has dropped that is closed. */
+  close({ service }: LinkedStage): void {
+    this.dropped += total(service.account?.().dropped ?? {});
+  }
+
+  /** Events that a destination, which is still open, took from them. */
+  takenBy(sink: object): number {
+    return this.#taken.get(sink) ?? 0;
+  }
+}
+
 /** A destination with all that feeds it. */
 export interface Sink {
   readonly key: object;
@@ -109,7 +143,7 @@ export interface Sink {
 }
 
 /** Every destination, in the order of the stacks. */
-export function sinksOf(sources: readonly Source[]): Sink[] {
+export function sinksOf(sources: readonly Source[], past: Past): Sink[] {
   const sinks = new Map<
     object,
     { key: object; feeders: [Source, LinkedStage][]; taken: number; account: OutputAccount }
@@ -119,7 +153,12 @@ export function sinksOf(sources: readonly Source[]): Sink[] {
       if (stage.role !== 'output') continue;
       const { taken } = outputLedger(source, stage);
       const account = accountOf(stage, taken);
-      const sink = sinks.get(account.sink) ?? { key: account.sink, feeders: [], taken: 0, account };
+      const sink = sinks.get(account.sink) ?? {
+        key: account.sink,
+        feeders: [],
+        taken: past.takenBy(account.sink),
+        account,
+      };
       sink.feeders.push([source, stage]);
       sink.taken += taken;
       sinks.set(account.sink, sink);
@@ -136,8 +175,8 @@ function accountOf({ service }: LinkedStage, taken: number): OutputAccount {
  * Checks that every event is in exactly one column: received = filtered + failed + written + queued + spooled + dropped.
  * Returns a sentence for each sum that does not hold, and nothing when all do. True between any two events.
  */
-export function imbalances(sources: readonly Source[]): string[] {
-  return sinksOf(sources).flatMap(({ feeders, taken, account }) => {
+export function imbalances(sources: readonly Source[], past = new Past()): string[] {
+  return sinksOf(sources, past).flatMap(({ feeders, taken, account }) => {
     const counted = account.written + account.queued + (account.spooled ?? 0) + total(account.dropped);
     const names = feeders.map(([source, stage]) => `${source.name} … ${stage.name}`).join(' and ');
     return taken === counted ? [] : [`${names} took ${taken} events, and ${counted} are accounted for`];

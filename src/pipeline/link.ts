@@ -3,10 +3,11 @@ import type { Clock } from '../system/clock.ts';
 import type { KeySpecs, ReadSpecs } from './key.ts';
 import { type Gap, InputLedger } from './ledger.ts';
 import type { Memory } from './memory.ts';
-import type { Node, Plan } from './plan.ts';
+import { identityOf, type Node, type Plan } from './plan.ts';
 import type { Deliver, InputPlugin, Link, Log, OutputPlugin, Run, Service, Stage } from './plugin.ts';
 import { Program } from './program.ts';
 import { Record, UNREAD } from './record.ts';
+import type { Shared } from './shared.ts';
 
 /** What all linked stacks of the daemon have in common. */
 export interface Environment {
@@ -16,8 +17,8 @@ export interface Environment {
   readonly compat: boolean;
   /** Have outputs write where events are missing; true unless said otherwise, and never with `compat`. */
   readonly gapRecords?: boolean;
-  /** Things that plugins with the same id share, by `id:PLUGIN`. */
-  readonly shared: Map<string, unknown>;
+  /** Things that plugins of the same id and options share. */
+  readonly shared: Shared;
 }
 
 /** A filter or output as it runs. */
@@ -29,6 +30,8 @@ export interface LinkedStage {
   readonly step: number;
   /** Step that hands events to it: undefined when the input does. */
   readonly parent: number | undefined;
+  /** Gives up what it shares with other stages; false while one of them still uses it. */
+  leave(): boolean;
 }
 
 /** An input with its stacks, ready to start. */
@@ -36,17 +39,24 @@ export interface Source {
   readonly name: string;
   /** File of the network namespace that it listens in; undefined for the daemon's own. */
   readonly namespace: string | undefined;
+  readonly plan: Plan;
   readonly service: Service;
   readonly stages: readonly LinkedStage[];
   readonly program: Program;
   readonly counts: InputLedger;
+  /** Gives back its part of the memory; nothing of it may run any more. */
+  release(): void;
 }
 
 /** Turns a plan into closures that know their slots; nothing is opened yet. */
-export function linkSource(plan: Plan, environment: Environment): Source {
+export function linkSource(plan: Plan, whole: Environment): Source {
+  const environment = { ...whole, memory: whole.memory.part() };
   const record = new Record(environment.memory, plan.slots);
   const namespace = namespaceOf(plan.input);
-  const stages: Stage[] = plan.nodes.map((node) => linkStage(node, record, environment, namespace));
+  const uses = plan.nodes.map((): string[] => []);
+  const stages: Stage[] = plan.nodes.map((node, step) =>
+    linkStage(node, record, environment, namespace, uses[step] as string[]),
+  );
   const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, environment.log));
   const flushes = stages.filter((stage) => stage.flush);
   const counts = new InputLedger();
@@ -67,10 +77,11 @@ export function linkSource(plan: Plan, environment: Environment): Source {
     },
   };
   const plugin = plan.input.step.plugin as InputPlugin;
-  const service = plugin.link(linkOf(plan.input, record, environment, namespace), deliver);
+  const service = plugin.link(linkOf(plan.input, record, environment, namespace, []), deliver);
   return {
     name: plan.input.name,
     namespace,
+    plan,
     service,
     stages: plan.nodes.map((node, step) => ({
       name: node.name,
@@ -78,10 +89,20 @@ export function linkSource(plan: Plan, environment: Environment): Source {
       service: stages[step] as Stage,
       step,
       parent: node.parent === plan.input ? undefined : plan.nodes.indexOf(node.parent as Node),
+      leave: () => leaveAll(environment.shared, uses[step] as string[]),
     })),
     program,
     counts,
+    release: () => environment.memory.release(),
   };
+}
+
+/** True when nobody uses any of it any more, or nothing was shared. */
+function leaveAll(shared: Shared, names: string[]): boolean {
+  return names
+    .splice(0)
+    .map((name) => shared.leave(name))
+    .every(Boolean);
 }
 
 const runOf = (stage: Stage): Run => stage.run;
@@ -97,8 +118,14 @@ function stagesThatReportGaps(plan: Plan, stages: readonly Stage[], { compat, ga
   return [...first.values()];
 }
 
-function linkStage(node: Node, record: Record, environment: Environment, namespace: string | undefined): Stage {
-  const link = linkOf(node, record, environment, namespace);
+function linkStage(
+  node: Node,
+  record: Record,
+  environment: Environment,
+  namespace: string | undefined,
+  uses: string[],
+): Stage {
+  const link = linkOf(node, record, environment, namespace, uses);
   const { plugin } = node.step;
   if (plugin.role === 'output') return (plugin as OutputPlugin).link({ ...link, upstream: node.upstream });
   if (plugin.role === 'filter') return plugin.link(link);
@@ -116,6 +143,7 @@ function linkOf(
   record: Record,
   environment: Environment,
   namespace: string | undefined,
+  uses: string[],
 ): Link<OptionSpecs, ReadSpecs, KeySpecs> {
   const { memory, log, clock, compat, shared } = environment;
   return {
@@ -131,8 +159,9 @@ function linkOf(
     compat,
     wanted: (key) => node.writes.get(key) !== UNREAD,
     shared<T>(make: () => T): T {
-      if (!shared.has(node.name)) shared.set(node.name, make());
-      return shared.get(node.name) as T;
+      const name = identityOf(node.step);
+      uses.push(name);
+      return shared.use(name, make);
     },
   };
 }

@@ -1,3 +1,14 @@
+/** A cache line: neighbours do not share one. */
+const LINE = 64;
+
+/** What is handed out of a buffer, and what came back. */
+class Room {
+  used = 0;
+  /** Offsets that were given back, by size. */
+  readonly free = new Map<number, number[]>();
+  readonly shared = new Map<string, number>();
+}
+
 /**
  * All bytes that a record's values can point into: received datagrams and the text that filters make of them.
  * One buffer, so that a value is an (offset, length) pair whoever wrote it, and no payload is ever copied to be read.
@@ -7,20 +18,61 @@ export class Memory {
   readonly buffer: ArrayBuffer;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  #used = 0;
+  readonly #room: Room;
+  readonly #reserved: { readonly offset: number; readonly size: number }[] = [];
 
-  constructor(size: number) {
-    this.buffer = new ArrayBuffer(size);
-    this.bytes = new Uint8Array(this.buffer);
-    this.view = new DataView(this.buffer);
+  /** `whole`: bytes of a new buffer, or the memory that this one is to be a part of. */
+  constructor(whole: number | Memory) {
+    if (whole instanceof Memory) {
+      ({ buffer: this.buffer, bytes: this.bytes, view: this.view } = whole);
+      this.#room = whole.#room;
+    } else {
+      this.buffer = new ArrayBuffer(whole);
+      this.bytes = new Uint8Array(this.buffer);
+      this.view = new DataView(this.buffer);
+      this.#room = new Room();
+    }
   }
 
-  /** Sets `size` bytes aside for the caller, for good, and returns their offset. Throws RangeError when none are left. */
+  /** The same bytes, for somebody who will `release` what he reserves of them. */
+  part(): Memory {
+    return new Memory(this);
+  }
+
+  /** Sets `size` bytes aside for the caller and returns their offset. Throws RangeError when none are left. */
   reserve(size: number): number {
-    const offset = this.#used;
-    const end = (offset + size + 63) & ~63; // a cache line each: neighbours do not share one
-    if (end > this.buffer.byteLength) throw new RangeError(`no room for ${size} more bytes in the pipeline's memory`);
-    this.#used = end;
+    const whole = (size + LINE - 1) & -LINE;
+    const offset = this.#room.free.get(whole)?.pop() ?? this.#take(whole);
+    this.#reserved.push({ offset, size: whole });
+    return offset;
+  }
+
+  /**
+   * Sets `size` bytes aside for all that give this name, for good: each fills them and is done with what it filled before
+   * another gets to run, as inputs do with what they receive. Throws RangeError when none are left.
+   */
+  share(name: string, size: number): number {
+    const key = `${name} ${size}`;
+    const offset = this.#room.shared.get(key) ?? this.#take((size + LINE - 1) & -LINE);
+    this.#room.shared.set(key, offset);
+    return offset;
+  }
+
+  /** Gives back what was reserved here: the next that wants as much gets it. */
+  release(): void {
+    for (const { offset, size } of this.#reserved.splice(0)) {
+      const free = this.#room.free.get(size);
+      if (free === undefined) this.#room.free.set(size, [offset]);
+      else free.push(offset);
+    }
+  }
+
+  #take(size: number): number {
+    const offset = this.#room.used;
+    if (offset + size > this.buffer.byteLength) {
+      throw new RangeError(`no room for ${size} more bytes in the pipeline's memory`);
+    }
+    this.#room.used = offset + size;
     return offset;
   }
 }

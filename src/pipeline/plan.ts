@@ -1,5 +1,6 @@
 import type { OptionSpecs, OptionValues } from '../config/option.ts';
 import type { Problem } from '../config/problem.ts';
+import { Secret } from '../config/secret.ts';
 import type { KeySpec } from './key.ts';
 import type { Kind, Plugin, UpstreamKey } from './plugin.ts';
 import { ABSENT, FIRST_SLOT, UNREAD } from './record.ts';
@@ -11,6 +12,17 @@ export interface Step {
   readonly options: OptionValues<OptionSpecs>;
   readonly line: number;
   readonly column: number;
+}
+
+/** Tells a step from another one: by its name and the values of its options, wherever it stands in the file. */
+export function identityOf({ id, plugin, options }: Step): string {
+  const values = Object.entries(options).map(([key, value]) => [key, value instanceof Secret ? value.identity : value]);
+  return `${id}:${plugin.name} ${JSON.stringify(values)}`;
+}
+
+/** Tells a plan from another one: two of the same identity do the same with the same. */
+export function planIdentity({ input, nodes }: Plan): string {
+  return JSON.stringify([input, ...nodes].map(({ step, children }) => [identityOf(step), children.length]));
 }
 
 /** A step with its place among the stacks: stacks with the same beginning share it. */

@@ -47,7 +47,10 @@ export interface Link<Options, Reads, Writes> {
   readonly compat: boolean;
   /** True unless the key is one that nobody reads. */
   wanted(key: keyof Writes & string): boolean;
-  /** What stacks that name the same id have in common, such as an open file: made once, then handed to all. */
+  /**
+   * What stacks that name the same id have in common, such as an open file: made once, then handed to all. Who shares has
+   * nothing else to close: `stop` is called for the last stack alone.
+   */
   shared<T>(make: () => T): T;
 }
 
@@ -66,8 +69,16 @@ export interface SocketState {
 
 /** What a plugin does besides handling events; every part may be missing. */
 export interface Service {
-  /** Opens what the plugin needs. Throws with a message for the operator. */
-  start?(): void | Promise<void>;
+  /**
+   * Opens what the plugin needs; an input goes on with what its predecessor `handOver`ed instead, if it is given that.
+   * Throws with a message for the operator.
+   */
+  start?(inherited?: unknown): void | Promise<void>;
+  /**
+   * Stops reading, closes nothing, and returns what another input of the same name and options goes on with: its stacks
+   * have changed, and not an event is to be lost. An input without it is stopped, and the other one started.
+   */
+  handOver?(): unknown;
   /** Writes out what is buffered: called after each batch of events. */
   flush?(): void;
   /** SIGHUP: files are opened again under their name. */

@@ -29,6 +29,11 @@ export class Program {
     this.#steps[step] = refuse;
   }
 
+  /** Whether `disable` was called for this step. */
+  isDisabled(step: number): boolean {
+    return this.#steps[step] === refuse;
+  }
+
   run(record: Record): void {
     const steps = this.#steps;
     let at = 0;

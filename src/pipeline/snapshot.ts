@@ -1,4 +1,12 @@
-import { type InputLedger, imbalances, type OutputAccount, outputLedgers, type Sink, sinksOf } from './ledger.ts';
+import {
+  type InputLedger,
+  imbalances,
+  type OutputAccount,
+  outputLedgers,
+  type Past,
+  type Sink,
+  sinksOf,
+} from './ledger.ts';
 import type { LinkedStage, Source } from './link.ts';
 import type { SocketState } from './plugin.ts';
 import type { Rates } from './rates.ts';
@@ -55,6 +63,17 @@ export interface Snapshot {
   /** A sentence for each sum that does not hold. */
   readonly imbalances: readonly string[];
   readonly threads: readonly ThreadSnapshot[];
+  readonly past: PastSnapshot;
+}
+
+/** What inputs counted that are gone: the configuration no longer has them, or their network namespace is. */
+export interface PastSnapshot extends Omit<InputLedger, 'received'> {
+  readonly inputs: number;
+  readonly events: number;
+  /** Events in which a plugin threw. */
+  readonly failed: number;
+  /** Events that outputs gave up which are closed. */
+  readonly dropped: number;
 }
 
 export interface ThreadSnapshot {
@@ -67,13 +86,18 @@ export interface ThreadSnapshot {
 type FailureOf = (source: Source, stage?: LinkedStage) => string | undefined;
 
 /** Brings the books up to date with the kernel, and copies them. */
-export function takeSnapshot(sources: readonly Source[], rates: Rates, failureOf: FailureOf): Snapshot {
+export function takeSnapshot(sources: readonly Source[], past: Past, rates: Rates, failureOf: FailureOf): Snapshot {
   return {
     inputs: sources.map((source) => inputSnapshot(source, rates, failureOf(source))),
-    outputs: sinksOf(sources).map((sink) => outputSnapshot(sink, rates, failureOf)),
-    imbalances: imbalances(sources),
+    outputs: sinksOf(sources, past).map((sink) => outputSnapshot(sink, rates, failureOf)),
+    imbalances: imbalances(sources, past),
     threads: [{ inputs: sources.map(({ name }) => name), busy: rates.busy }],
+    past: pastSnapshot(past),
   };
+}
+
+function pastSnapshot({ sources, counts: { received, ...counts }, failed, dropped }: Past): PastSnapshot {
+  return { inputs: sources, events: received, ...counts, failed, dropped };
 }
 
 /** What several threads say, as one. */
@@ -83,13 +107,19 @@ export function joinSnapshots(all: readonly Snapshot[]): Snapshot {
     outputs: all.flatMap(({ outputs }) => outputs),
     imbalances: all.flatMap(({ imbalances }) => imbalances),
     threads: all.flatMap(({ threads }) => threads),
+    past: all.map(({ past }) => past).reduce(addPast),
   };
 }
 
+function addPast(a: PastSnapshot, b: PastSnapshot): PastSnapshot {
+  const sums = (Object.keys(a) as (keyof PastSnapshot)[]).map((what) => [what, a[what] + b[what]]);
+  return Object.fromEntries(sums) as PastSnapshot;
+}
+
 /** Every counter that has a rate, by what it belongs to. */
-export function countersOf(sources: readonly Source[]): Map<object, number> {
+export function countersOf(sources: readonly Source[], past: Past): Map<object, number> {
   const counts = new Map<object, number>(sources.map((source) => [source.counts, source.counts.received]));
-  for (const { key, account } of sinksOf(sources)) counts.set(key, account.written);
+  for (const { key, account } of sinksOf(sources, past)) counts.set(key, account.written);
   return counts;
 }
 

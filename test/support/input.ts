@@ -5,6 +5,7 @@ import { linkSource } from '../../src/pipeline/link.ts';
 import { Memory } from '../../src/pipeline/memory.ts';
 import { defineOutput, type InputPlugin, type Service, type UpstreamKey } from '../../src/pipeline/plugin.ts';
 import type { Record as Values } from '../../src/pipeline/record.ts';
+import { Shared } from '../../src/pipeline/shared.ts';
 import { Clock } from '../../src/system/clock.ts';
 import { IP_TEXT_LENGTH, writeIp } from '../../src/wire/ip-text.ts';
 import { plan } from './stacks.ts';
@@ -46,7 +47,7 @@ export class TestInput {
       log,
       clock: new Clock(),
       compat,
-      shared: new Map(),
+      shared: new Shared(),
     });
     this.service = source.service;
     this.ledger = source.counts;

@@ -8,6 +8,7 @@ import { Memory } from '../../src/pipeline/memory.ts';
 import { type Plan, planStacks, type Step } from '../../src/pipeline/plan.ts';
 import type { Deliver, FilterPlugin, InputPlugin, Kind, Log, OutputPlugin, Plugin } from '../../src/pipeline/plugin.ts';
 import type { Record as Values } from '../../src/pipeline/record.ts';
+import { Shared } from '../../src/pipeline/shared.ts';
 import { Clock } from '../../src/system/clock.ts';
 
 /** Keys in brief: `a` is a u32, `a:string` says another type, `a?` is one that may be missing. */
@@ -158,7 +159,7 @@ export function link(
     clock: new Clock(),
     compat,
     gapRecords,
-    shared: new Map<string, unknown>(),
+    shared: new Shared(),
   };
   return plans.map((one) => linkSource(one, environment));
 }

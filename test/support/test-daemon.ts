@@ -8,6 +8,7 @@ import { formatProblem } from '../../src/config/problem.ts';
 import { linkSource, type Source } from '../../src/pipeline/link.ts';
 import { Memory } from '../../src/pipeline/memory.ts';
 import { Runner } from '../../src/pipeline/runner.ts';
+import { Shared } from '../../src/pipeline/shared.ts';
 import { Clock } from '../../src/system/clock.ts';
 
 /** Enough for a few inputs: 32 slots of 150 KB are what NFLOG takes. */
@@ -46,12 +47,12 @@ export class TestDaemon {
       log: { debug() {}, info: at('info'), notice: at('notice'), error: at('error'), isDebug: () => false },
       clock: new Clock(),
       compat,
-      shared: new Map(),
+      shared: new Shared(),
     };
     const sources = plans.map((plan) => linkSource(plan, environment));
-    const runner = new Runner(sources, environment.log);
+    const runner = new Runner(environment.log);
     const outputs = sources.flatMap(({ stages }) => stages.filter(({ role }) => role === 'output')).length;
-    if ((await runner.start()) !== outputs) throw new Error(`a stack did not start: ${log.join('\n')}`);
+    if ((await runner.change([], sources)) !== outputs) throw new Error(`a stack did not start: ${log.join('\n')}`);
     return new TestDaemon(folder, log, sources, runner);
   }
 

@@ -65,6 +65,19 @@ const status: Status = {
   ],
   imbalances: [],
   threads: [{ inputs: ['ct1:NFCT', 'acct1:NFACCT'], busy: 0.126 }],
+  past: {
+    inputs: 0,
+    events: 0,
+    datagrams: 0,
+    malformed: 0,
+    overruns: 0,
+    kernelDrops: 0,
+    lost: 0,
+    lostEstimated: 0,
+    gaps: 0,
+    failed: 0,
+    dropped: 0,
+  },
 };
 
 test('the status is readable at a glance: aligned, with units, what is wrong in words', () => {

@@ -205,8 +205,8 @@ describe('services', () => {
 
   test('signals reach every running plugin, and stopping closes all', async () => {
     const IN = input('IN', []);
-    const runner = new Runner(link(['in:IN,n:NOTES'], [IN, NOTES]), silent());
-    expect(await runner.start()).toBe(1);
+    const runner = new Runner(silent());
+    expect(await runner.change([], link(['in:IN,n:NOTES'], [IN, NOTES]))).toBe(1);
     runner.reopen();
     runner.signal();
     await runner.stop();
@@ -217,8 +217,8 @@ describe('services', () => {
     const IN = input('IN', []);
     const errors: string[] = [];
     const sources = link(['in:IN,cannot:NOTES', 'in:IN,n:NOTES'], [IN, NOTES]);
-    const runner = new Runner(sources, silent(errors));
-    expect(await runner.start()).toBe(1);
+    const runner = new Runner(silent(errors));
+    expect(await runner.change([], sources)).toBe(1);
     expect(errors).toEqual(['stack in:IN … cannot:NOTES: no such file; this stack is not run']);
     IN.linked[0]!.deliver.event();
     expect(notesOf.get('cannot')).toEqual([]);
@@ -245,7 +245,7 @@ describe('services', () => {
     const source = { ...IN, link: (...args: Parameters<typeof IN.link>) => ({ ...IN.link(...args), start: started }) };
     const sources = link(['in:IN,f:F,n:NOTES', 'in:IN,f:F,m:NOTES'], [source, F, NOTES]);
     const errors: string[] = [];
-    expect(await new Runner(sources, silent(errors)).start()).toBe(0);
+    expect(await new Runner(silent(errors)).change([], sources)).toBe(0);
     expect(errors).toEqual(['stack in:IN … f:F: no names; this stack is not run']);
     expect(started, 'an input that feeds nobody').not.toHaveBeenCalled();
   });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { OutputAccount } from '../../../src/pipeline/ledger.ts';
+import { type OutputAccount, Past } from '../../../src/pipeline/ledger.ts';
 import { Rates } from '../../../src/pipeline/rates.ts';
 import { countersOf, joinSnapshots, takeSnapshot } from '../../../src/pipeline/snapshot.ts';
 import { input, link, output } from '../../support/stacks.ts';
@@ -60,8 +60,8 @@ describe('a snapshot', () => {
     const sources = link(['a:ONE,b:BOOKS', 'c:TWO,b:BOOKS', 'c:TWO,p:PLAIN'], [one, two, keeper, output('PLAIN')]);
     for (let i = 0; i < 2; i++) one.linked[0]?.deliver.event();
     for (let i = 0; i < 3; i++) two.linked[0]?.deliver.event();
-    const rates = new Rates(() => countersOf(sources));
-    const told = takeSnapshot(sources, rates, () => undefined);
+    const rates = new Rates(() => countersOf(sources, new Past()));
+    const told = takeSnapshot(sources, new Past(), rates, () => undefined);
     expect(told.inputs.map(({ name, events, stacks }) => [name, events, stacks.map(({ output }) => output)])).toEqual([
       ['a:ONE', 2, ['b:BOOKS']],
       ['c:TWO', 3, ['b:BOOKS', 'p:PLAIN']],
@@ -88,7 +88,7 @@ describe('a snapshot', () => {
     const source = input('ONE', { a: { type: 'u32', doc: '' } });
     const sources = link(['a:ONE,p:PLAIN'], [source, output('PLAIN')]);
     const rates = new Rates(() => new Map());
-    const told = takeSnapshot(sources, rates, (_, stage) => (stage === undefined ? 'no right' : undefined));
+    const told = takeSnapshot(sources, new Past(), rates, (_, stage) => (stage === undefined ? 'no right' : undefined));
     expect(told.inputs[0]?.failure).toBe('no right');
     expect(told.outputs[0]).not.toHaveProperty('failure');
     expect(joinSnapshots([told, told]).threads).toHaveLength(2);
