@@ -90,8 +90,8 @@ export class WorkerCrew implements Crew {
     const stays = (hand: Hand) => (assigned.get(hand) ?? []).filter((index) => hand.inputs.includes(nameOf(index)));
     const losing = this.#hands.filter((hand) => hand.inputs.length > stays(hand).length);
     const first = await Promise.all(losing.map((hand) => order(hand, stays(hand))));
-    const rest = await Promise.all([...assigned].map(([hand, indexes]) => order(hand, indexes)));
     for (const hand of this.#hands) hand.inputs = (assigned.get(hand) ?? []).map(nameOf);
+    const rest = await Promise.all([...assigned].map(([hand, indexes]) => order(hand, indexes)));
     return [...first, ...rest].reduce((sum, count) => sum + count, 0);
   }
 

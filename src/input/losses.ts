@@ -53,9 +53,10 @@ export class Losses {
     this.#deliver = deliver;
   }
 
-  /** Begins to watch a socket that was just opened. */
-  begin(socket: LossySocket): void {
+  /** Begins to watch a socket; `drops` are those of which somebody else has told. */
+  begin(socket: LossySocket, drops = 0): void {
     this.#socket = socket;
+    this.#drops = drops;
     this.#clock.update();
     this.#remember();
   }

@@ -53,7 +53,7 @@ export default defineInput({
   },
   link({ id, options, write, record, memory, clock, log, compat }, deliver) {
     const { view } = record;
-    const offset = memory.reserve(SLOT * SLOTS);
+    const offset = memory.share('NFACCT: received', SLOT * SLOTS);
     const counter = new NfacctCounter();
     const malformed = new Malformed(`${id}:NFACCT`, log, deliver.ledger);
     const request = dumpNfacct(0, options.zerocounter);

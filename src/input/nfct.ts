@@ -38,6 +38,17 @@ const TIMESTAMP_EVENT = 1 << CTA_TIMESTAMP_EVENT;
 const TIMESTAMP_START = 1 << CTA_TIMESTAMP_START;
 const TIMESTAMP_STOP = 1 << CTA_TIMESTAMP_STOP;
 
+/** What goes on when the stacks of an input change. */
+interface Inheritance {
+  /** None when the table is polled. */
+  readonly socket: NetlinkSocket | undefined;
+  readonly table: FlowTable;
+  readonly reliable: ReliableMode | undefined;
+  readonly lossSince: Moment;
+  /** A dump was not finished, or was to come. */
+  readonly owesDump: boolean;
+}
+
 /** NFCT: connections, as the kernel's connection tracking sees them. */
 export default defineInput({
   name: 'NFCT',
@@ -126,14 +137,14 @@ export default defineInput({
     const filter = new FlowFilter(options.accept_src_filter, options.accept_dst_filter, options.accept_proto_filter);
     const entry = new ConntrackEntry();
     const flow = new FlowWriter(record, write, compat);
-    const table = new FlowTable(options.hash_max_entries);
+    let table = new FlowTable(options.hash_max_entries);
     const restored = new ConntrackEntry();
     const addresses = memory.reserve(ADDRESS_BYTES);
     const dump = new ConntrackDump(memory, namespace, new ConntrackEntry());
     const { ledger } = deliver;
     const malformed = new Malformed(`${id}:NFCT`, log, ledger);
     const losses = new Losses(`${id}:NFCT`, 'events', false, log, clock, deliver);
-    const offset = memory.reserve(polls ? 0 : SLOTS * SLOT);
+    const offset = memory.share('NFCT: received', SLOTS * SLOT);
     const { view, bytes } = record;
     const start = new Moment();
     const end = new Moment();
@@ -364,8 +375,8 @@ export default defineInput({
       };
     }
 
-    function listen(): void {
-      socket = NetlinkSocket.open({
+    function open(): NetlinkSocket {
+      const fresh = NetlinkSocket.open({
         protocol: NETLINK_NETFILTER,
         namespace,
         bufferSize: options.netlink_socket_buffer_size || 8 << 20,
@@ -375,23 +386,43 @@ export default defineInput({
         slotSize: SLOT,
         slots: SLOTS,
       });
-      if (options.reliable) reliable = new ReliableMode(`${id}:NFCT`, log, socket, namespace);
-      if (options.event_mask & CONNTRACK_NEW) socket.join(nfnetlink.NFNLGRP_CONNTRACK_NEW);
-      if (options.event_mask & CONNTRACK_UPDATE) socket.join(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
-      if (options.event_mask & CONNTRACK_DESTROY) socket.join(nfnetlink.NFNLGRP_CONNTRACK_DESTROY);
-      ladder = new OverloadLadder(`${id}:NFCT`, log, socket, updatesOf(socket));
-      losses.begin(socket);
+      if (options.reliable) reliable = new ReliableMode(`${id}:NFCT`, log, fresh, namespace);
+      if (options.event_mask & CONNTRACK_NEW) fresh.join(nfnetlink.NFNLGRP_CONNTRACK_NEW);
+      if (options.event_mask & CONNTRACK_UPDATE) fresh.join(nfnetlink.NFNLGRP_CONNTRACK_UPDATE);
+      if (options.event_mask & CONNTRACK_DESTROY) fresh.join(nfnetlink.NFNLGRP_CONNTRACK_DESTROY);
+      return fresh;
+    }
+
+    function listen(on: NetlinkSocket, drops: number): void {
+      socket = on;
+      ladder = new OverloadLadder(`${id}:NFCT`, log, on, updatesOf(on));
+      losses.begin(on, drops);
       readClock();
       fresh = true;
-      socket.start({ onDatagram, onBatchEnd: endBatch, onOverrun, onTruncated: () => malformed.add() });
+      on.start({ onDatagram, onBatchEnd: endBatch, onOverrun, onTruncated: () => malformed.add() });
+    }
+
+    /** Goes on where another of the same options stopped; a dump that it had not finished, or still owed, is due now. */
+    function takeOver(before: Inheritance): void {
+      table = before.table;
+      reliable = before.reliable;
+      if (before.socket !== undefined) listen(before.socket, before.socket.drops());
+      if (!remembers) return;
+      dump.open();
+      const { known, seconds, microseconds } = before.lossSince;
+      if (known) lossSince.set(seconds, microseconds);
+      if (before.owesDump && !polls) synchronize(known, known);
     }
 
     return {
-      start() {
-        if (!polls) listen();
-        if (remembers) {
-          dump.open();
-          synchronize(false);
+      start(inherited) {
+        if (inherited !== undefined) takeOver(inherited as Inheritance);
+        else {
+          if (!polls) listen(open(), 0);
+          if (remembers) {
+            dump.open();
+            synchronize(false);
+          }
         }
         if (polls) timer = setInterval(() => synchronize(true), options.pollinterval * 1000);
         log.info(`${id}:NFCT: ${polls ? `polling every ${options.pollinterval} s` : 'listening to events'}`);
@@ -412,6 +443,17 @@ export default defineInput({
           onEnd: endBatch,
           onMalformed: (from, to) => malformed.count(view, from, to),
         });
+      },
+      handOver(): Inheritance {
+        const owesDump = dump.running || timer !== undefined;
+        clearTimeout(timer);
+        socket?.stop();
+        losses.end();
+        ladder?.stop();
+        dump.close();
+        const left = { socket, table, reliable, lossSince, owesDump };
+        socket = reliable = undefined;
+        return left;
       },
       stop() {
         clearTimeout(timer);

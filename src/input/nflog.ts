@@ -45,6 +45,12 @@ const HWTYPE = 1 << nflog.NFULA_HWTYPE;
 const CT = 1 << nflog.NFULA_CT;
 const PACKET = nflog.NFULNL_PACKET;
 
+/** What goes on when the stacks of an input change: the socket, and the number of the packet to come. */
+interface Inheritance {
+  readonly socket: NetlinkSocket;
+  readonly expected: number;
+}
+
 /** NFLOG: packets that `-j NFLOG` and `log group` rules hand over. */
 export default defineInput({
   name: 'NFLOG',
@@ -114,7 +120,7 @@ export default defineInput({
   link({ id, options, write, record, memory, clock, log }, deliver) {
     const { group, numeric_label: label, seq_local, seq_global } = options;
     const slotSize = LONGEST + 64; // not a multiple of a page: neighbours would compete for the same cache sets
-    const offset = memory.reserve(SLOTS * slotSize);
+    const offset = memory.share('NFLOG: received', SLOTS * slotSize);
     const namespace = options.network_namespace_path || undefined;
     const packet = new NflogPacket();
     const { ledger } = deliver;
@@ -244,31 +250,38 @@ export default defineInput({
       }
     }
 
+    function open(): NetlinkSocket {
+      const fresh = NetlinkSocket.open({
+        protocol: NETLINK_NETFILTER,
+        namespace,
+        bufferSize: options.netlink_socket_buffer_size || 8 << 20,
+        maxBufferSize: options.netlink_socket_buffer_maxsize,
+        memory: memory.buffer,
+        offset,
+        slotSize,
+        slots: SLOTS,
+      });
+      try {
+        bind(fresh);
+        return fresh;
+      } catch (error) {
+        fresh.close();
+        if (error instanceof KernelError && error.code === 'EPERM')
+          throw new Error(describeGroupHolder(group, namespace));
+        throw error;
+      }
+    }
+
     return {
-      start() {
-        socket = NetlinkSocket.open({
-          protocol: NETLINK_NETFILTER,
-          namespace,
-          bufferSize: options.netlink_socket_buffer_size || 8 << 20,
-          maxBufferSize: options.netlink_socket_buffer_maxsize,
-          memory: memory.buffer,
-          offset,
-          slotSize,
-          slots: SLOTS,
-        });
-        try {
-          bind(socket);
-        } catch (error) {
-          socket.close();
-          socket = undefined;
-          if (error instanceof KernelError && error.code === 'EPERM')
-            throw new Error(describeGroupHolder(group, namespace));
-          throw error;
-        }
-        losses.begin(socket);
-        const steps = new OverloadLadder(`${id}:NFLOG`, log, socket);
+      start(inherited) {
+        const before = inherited as Inheritance | undefined;
+        const on = before?.socket ?? open();
+        socket = on;
+        expected = before?.expected ?? 0;
+        losses.begin(on, before === undefined ? 0 : on.drops());
+        const steps = new OverloadLadder(`${id}:NFLOG`, log, on);
         ladder = steps;
-        socket.start({
+        on.start({
           onDatagram,
           onBatchEnd() {
             fresh = true;
@@ -281,6 +294,15 @@ export default defineInput({
           },
           onTruncated: () => malformed.add(),
         });
+      },
+      handOver(): Inheritance | undefined {
+        if (socket === undefined) return undefined;
+        socket.stop();
+        losses.end();
+        ladder?.stop();
+        const left = { socket, expected };
+        socket = undefined;
+        return left;
       },
       async stop() {
         if (socket === undefined) return;

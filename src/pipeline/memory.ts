@@ -41,8 +41,8 @@ export class Memory {
 
   /** Sets `size` bytes aside for the caller and returns their offset. Throws RangeError when none are left. */
   reserve(size: number): number {
-    const whole = (size + LINE - 1) & -LINE;
-    const offset = this.#room.free.get(whole)?.pop() ?? this.#take(whole);
+    const whole = wholeLines(size);
+    const offset = this.#room.free.get(whole)?.pop() ?? this.#take(size);
     this.#reserved.push({ offset, size: whole });
     return offset;
   }
@@ -53,7 +53,7 @@ export class Memory {
    */
   share(name: string, size: number): number {
     const key = `${name} ${size}`;
-    const offset = this.#room.shared.get(key) ?? this.#take((size + LINE - 1) & -LINE);
+    const offset = this.#room.shared.get(key) ?? this.#take(size);
     this.#room.shared.set(key, offset);
     return offset;
   }
@@ -69,10 +69,11 @@ export class Memory {
 
   #take(size: number): number {
     const offset = this.#room.used;
-    if (offset + size > this.buffer.byteLength) {
-      throw new RangeError(`no room for ${size} more bytes in the pipeline's memory`);
-    }
-    this.#room.used = offset + size;
+    const end = offset + wholeLines(size);
+    if (end > this.buffer.byteLength) throw new RangeError(`no room for ${size} more bytes in the pipeline's memory`);
+    this.#room.used = end;
     return offset;
   }
 }
+
+const wholeLines = (size: number): number => (size + LINE - 1) & -LINE;

@@ -6,6 +6,9 @@ const SLOT = 32 << 10;
 const SLOTS = 4;
 const AF_UNSPEC = 0;
 const NO_NAME = new Uint8Array(0);
+/** Every instance receives into it, and is done with it before another one gets to run. */
+const memory = new ArrayBuffer(SLOT * SLOTS);
+const view = new DataView(memory);
 
 /**
  * Names of a namespace's network devices by index, kept current by its link events. A device that is gone keeps its name
@@ -14,8 +17,6 @@ const NO_NAME = new Uint8Array(0);
 export class InterfaceNames {
   readonly #namespace: string | undefined;
   readonly #names = new Map<number, Uint8Array>();
-  readonly #memory = new ArrayBuffer(SLOT * SLOTS);
-  readonly #view = new DataView(this.#memory);
   readonly #link = new Link();
   #socket: NetlinkSocket | undefined;
   #loaded: (() => void) | undefined;
@@ -33,7 +34,7 @@ export class InterfaceNames {
       namespace: this.#namespace,
       bufferSize: 1 << 20,
       maxBufferSize: 8 << 20,
-      memory: this.#memory,
+      memory,
       offset: 0,
       slotSize: SLOT,
       slots: SLOTS,
@@ -72,9 +73,9 @@ export class InterfaceNames {
 
   #onDatagram(start: number, end: number): void {
     for (let at = start; at < end; ) {
-      const next = messageEnd(this.#view, at, end);
+      const next = messageEnd(view, at, end);
       if (next < 0) return;
-      const type = messageType(this.#view, at);
+      const type = messageType(view, at);
       if (type === RTM_NEWLINK || type === RTM_DELLINK) this.#onLink(at, next);
       else if (type === NLMSG_DONE) this.#loaded?.();
       at += align(next - at);
@@ -83,8 +84,8 @@ export class InterfaceNames {
 
   #onLink(start: number, end: number): void {
     const link = this.#link;
-    if (!decodeLink(this.#view, start, end, link) || link.family !== AF_UNSPEC || link.deleted) return;
-    this.#names.set(link.index, new Uint8Array(this.#memory, link.nameOffset, link.nameLength).slice());
+    if (!decodeLink(view, start, end, link) || link.family !== AF_UNSPEC || link.deleted) return;
+    this.#names.set(link.index, new Uint8Array(memory, link.nameOffset, link.nameLength).slice());
     this.version++;
   }
 }

@@ -119,8 +119,8 @@ test('a worker that dies is reported, the others write what they have, and the d
   writeFileSync(
     fault,
     `import { existsSync } from 'node:fs';
-     import { workerData, isMainThread } from 'node:worker_threads';
-     if (!isMainThread && workerData.indexes[0] === 1)
+     import { threadId } from 'node:worker_threads';
+     if (threadId === 2) // the second one
        setInterval(() => { if (existsSync(${JSON.stringify(trigger)})) throw new Error('broken on purpose'); }, 10);`,
   );
   const daemon = await Daemon.start(lab, TWO, { namespace, env: { NODE_OPTIONS: `--import=${fault}` } });

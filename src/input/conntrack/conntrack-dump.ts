@@ -39,7 +39,7 @@ export class ConntrackDump {
     this.#memory = memory;
     this.#namespace = namespace;
     this.#entry = entry;
-    this.#offset = memory.reserve(SLOT * SLOTS);
+    this.#offset = memory.share('NFCT: dumped', SLOT * SLOTS);
   }
 
   /** Opens the socket. Throws as NetlinkSocket.open. */
