@@ -28,7 +28,7 @@ export function metricsPage(
   addInputs(metrics, status.inputs);
   addOutputs(metrics, status.outputs);
   metrics.gauge(
-    'flowlogd_plugin_count',
+    'flowlogd_plugin_counts',
     'What inputs and outputs count besides events.',
     [...status.inputs, ...status.outputs].flatMap(({ name, counters }) => byName({ plugin: name }, 'what', counters)),
   );

@@ -62,7 +62,7 @@ export interface OutputLedger extends Omit<OutputAccount, 'sink'> {
   readonly received: number;
   /** Events that a plugin let go no further, by plugin. */
   readonly filtered: Readonly<Record<string, number>>;
-  /** Events in which a plugin threw, by plugin. */
+  /** Events in which a plugin threw, or that it did not take because it could not start, by plugin. */
   readonly failed: Readonly<Record<string, number>>;
   /** Events that reached the output. */
   readonly taken: number;
@@ -80,9 +80,11 @@ function outputLedger({ stages, program, counts }: Source, output: LinkedStage):
   for (let at: LinkedStage | undefined = output; at; at = at.parent === undefined ? undefined : stages[at.parent]) {
     const stopped = program.stopped[at.step] as number;
     const threw = program.failed[at.step] as number;
-    taken -= stopped + threw;
-    if (stopped > 0) filtered.unshift([at.name, stopped]);
-    if (threw > 0) failed.unshift([at.name, threw]);
+    const left = program.disabled.has(at.step) ? 0 : stopped;
+    const lost = stopped + threw - left;
+    taken -= left + lost;
+    if (left > 0) filtered.unshift([at.name, left]);
+    if (lost > 0) failed.unshift([at.name, lost]);
   }
   const { sink: _, ...account } = accountOf(output, taken);
   return {

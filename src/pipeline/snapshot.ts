@@ -19,7 +19,7 @@ export interface StackSnapshot {
   readonly output: string;
   /** Events that a plugin let go no further, by plugin. */
   readonly filtered: Counts;
-  /** Events in which a plugin threw, by plugin. */
+  /** Events in which a plugin threw, or that it did not take because it could not start, by plugin. */
   readonly failed: Counts;
   /** Events that reached the output. */
   readonly taken: number;

@@ -57,6 +57,7 @@ function read(text: string): Map<string, number> {
     const [, name, labels = '', value] = /^([a-z_]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)+\})? (\S+)$/.exec(line) ?? [];
     if (name === undefined || !types.has(name) || Number.isNaN(Number(value))) throw new Error(`no sample: ${line}`);
     if (types.get(name) === 'counter' && !name.endsWith('_total')) throw new Error(`no counter's name: ${line}`);
+    if (/_(?:count|sum|bucket)$/.test(name)) throw new Error(`a name for histograms alone: ${line}`);
     if (series.has(name + labels)) throw new Error(`twice: ${line}`);
     series.set(name + labels, Number(value));
   }

@@ -1,5 +1,5 @@
 // `flowlogd status`: what a running daemon says of itself, and the exit codes that scripts go by.
-import { existsSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, statSync } from 'node:fs';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import type { Status } from '../../src/cli/daemon-status.ts';
@@ -146,7 +146,17 @@ test('what the kernel drops is counted when it is asked for, also where no event
   expect(daemon.log).toContain(`${told.missing} lost in the kernel by estimate`);
 });
 
-test('1 when a stack does not run, and why', async () => {
+test('1 when a stack does not run, and why; an event that it should have had has failed', async () => {
+  const shared = TWO.replace('log6:NFLOG', 'log6:NFLOG,base1:BASE,ip2str1:IP2STR,json7:JSON\nstack=log6:NFLOG').replace(
+    '[json6]',
+    '[json7]\nfile="/out/no/such/folder.json"\n[json6]',
+  );
+  const half = await Daemon.start(lab, shared, { namespace });
+  sendDatagrams(lab, namespace, 3);
+  await until('they are counted', async () => (await statusOf(half)).missing === 3);
+  expect((await ofDaemon(half)).stdout).toContain('    to json7:JSON: 3 FAILED in json7:JSON');
+  expect(await half.stop()).toBe(0);
+
   const daemon = await Daemon.start(lab, TWO.replace('/out/six.json', '/out/no/such/folder.json'), { namespace });
   const { code, stdout } = await ofDaemon(daemon);
   expect(code).toBe(1);
@@ -192,6 +202,30 @@ test('2 when the configuration turns the socket off, or cannot be read', async (
     code: 1,
     stderr: expect.stringContaining('not both'),
   });
+});
+
+test('without rights in /run it goes without the socket of the default path, and without a word: nobody asked for it', async () => {
+  chmodSync(lab.directory, 0o755); // the configuration is for everybody to read
+  const rights = ['--inh-caps=-all,+net_admin', '--ambient-caps=-all,+net_admin'];
+  const before = ['setpriv', '--reuid=65534', '--clear-groups', ...rights];
+  const text = `[global]
+logfile="stdout"
+control="/run/flowlogd/control.sock"
+stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json1:JSON
+[log1]
+group=5
+[json1]
+file="/dev/null"
+`;
+  const daemon = Daemon.launch(lab, text, { namespace, before });
+  await until('it runs', () => daemon.isOver || daemon.stdout.includes('flowlogd runs'));
+  expect([daemon.isOver, daemon.stdout, daemon.stderr]).toEqual([
+    false,
+    expect.not.stringContaining('control socket'),
+    '',
+  ]);
+  const explained = Daemon.launch(lab, text.replace('group=5', 'group=6'), { namespace, before, flags: ['-l', '3'] });
+  await until('it says why', () => /there is no control socket: .*EACCES/.test(explained.stdout));
 });
 
 test('after -u the socket is the user’s and the user’s group’s', async () => {

@@ -47,6 +47,18 @@ describe('a ledger', () => {
     expect(imbalances(sources)).toEqual(['in:IN … b:BOOKS took 8 events, and 9 are accounted for']);
   });
 
+  test('counts what reaches a plugin that could not start as failed, not as filtered', () => {
+    const source = input('IN', { a: { type: 'u32', doc: '' } });
+    const sources = link(['in:IN,p:PLAIN', 'in:IN,q:PLAIN'], [source, output('PLAIN')]);
+    sources[0]?.program.disable(1);
+    for (let i = 0; i < 4; i++) source.linked[0]?.deliver.event();
+    expect(outputLedgers(sources[0] as never)).toMatchObject([
+      { name: 'p:PLAIN', filtered: {}, failed: {}, taken: 4 },
+      { name: 'q:PLAIN', filtered: {}, failed: { 'q:PLAIN': 4 }, taken: 0 },
+    ]);
+    expect(imbalances(sources)).toEqual([]);
+  });
+
   test('counts the events of outputs that share a destination together', () => {
     const source = input('IN', { a: { type: 'u32', doc: '' } });
     const other = input('ELSE', { a: { type: 'u32', doc: '' } });

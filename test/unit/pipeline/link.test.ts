@@ -225,7 +225,7 @@ describe('services', () => {
     expect(notesOf.get('n')).toEqual(['start', 'run']);
     expect(summary(sources)).toEqual([
       'in:IN: 1 events received',
-      '  cannot:NOTES: 0 written, 1 stopped by cannot:NOTES',
+      '  cannot:NOTES: 0 written, 1 failed in cannot:NOTES',
       '  n:NOTES: 1 written',
     ]);
   });

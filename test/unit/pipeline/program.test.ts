@@ -60,13 +60,14 @@ describe('two branches: 0 leads to 1 and 2, 3 leads to 4', () => {
     ]);
   });
 
-  test('a disabled step lets nothing pass, whatever it was, and counts as stopped', () => {
+  test('a disabled step lets nothing pass, whatever it was, and counts as disabled', () => {
     const { ran, program: it } = program([true, true, true, true, true], next);
     it.run(record);
     it.disable(3);
     it.run(record);
     expect(ran).toEqual([0, 1, 2, 3, 4, 0, 1, 2]);
     expect([...it.stopped]).toEqual([0, 0, 0, 1, 0]);
+    expect([...it.disabled]).toEqual([3]);
   });
 });
 
