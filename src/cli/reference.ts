@@ -74,7 +74,13 @@ function pluginPage(plugin: Plugin, catalog: readonly Plugin[]): string {
   );
 }
 
-const KINDS = { raw: 'undecoded packets', packet: 'decoded packets', flow: 'connections', sum: 'counters' } as const;
+const KINDS = {
+  raw: 'undecoded packets',
+  packet: 'decoded packets',
+  flow: 'connections',
+  sum: 'counters',
+  notice: 'news',
+} as const;
 
 function roleSentence(plugin: Plugin): string {
   if (plugin.role === 'input') return `An input: it begins a stack of ${KINDS[plugin.gives]}.`;

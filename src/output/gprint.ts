@@ -27,7 +27,7 @@ function recordEnd(bytes: Uint8Array, at: number): number {
 export default defineOutput({
   name: 'GPRINT',
   summary: 'Writes each event as one line of key=value, with commas between.',
-  accepts: ['raw', 'packet', 'flow', 'sum'],
+  accepts: ['raw', 'packet', 'flow', 'sum', 'notice'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,gp1:GPRINT',
   options: {
     ...fileOptions('/var/log/ulogd_gprint.log'),

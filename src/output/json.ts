@@ -40,7 +40,7 @@ const BLOCKED = new Literal('"blocked"');
 export default defineOutput({
   name: 'JSON',
   summary: 'Writes each event as one line of JSON, to a file or to a network peer.',
-  accepts: ['packet', 'flow', 'sum'],
+  accepts: ['packet', 'flow', 'sum', 'notice'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,json1:JSON',
   options: {
     file: {

@@ -5,8 +5,8 @@ import type { Gap, InputLedger, OutputAccount } from './ledger.ts';
 import type { Memory } from './memory.ts';
 import type { Record } from './record.ts';
 
-/** What stands in a record: a packet as bytes, a packet decoded, a connection, or a sum of counters. */
-export type Kind = 'raw' | 'packet' | 'flow' | 'sum';
+/** What stands in a record: a packet as bytes, a packet decoded, a connection, a sum of counters, or news of something else. */
+export type Kind = 'raw' | 'packet' | 'flow' | 'sum' | 'notice';
 
 /** The daemon's own log, never an event. A message is for the operator: name what, which and what to do. */
 export interface Log {

@@ -1,0 +1,86 @@
+import { basename } from 'node:path';
+import type { KeySpec } from '../pipeline/key.ts';
+import { defineInput } from '../pipeline/plugin.ts';
+import { Router } from '../router/router.ts';
+import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+
+const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
+
+/** Namespaces of Neutron's L3 agent are named for their router (neutron/agent/l3/namespaces.py, dvr_snat_ns.py). */
+const ROUTER_NAMESPACE = /^(?:qrouter|snat)-([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/;
+
+/** FIP: which floating address is whose, from when to when. */
+export default defineInput({
+  name: 'FIP',
+  summary:
+    "Tells which floating address stands for which fixed one: all at start, then every change of the router's rules.",
+  gives: 'notice',
+  example: 'stack=fip1:FIP,json1:JSON',
+  options: {
+    network_namespace_path: {
+      type: 'string',
+      default: '',
+      doc: 'File of the network namespace of the router, such as /run/netns/NAME; empty means that of the daemon.',
+    },
+  },
+  writes: {
+    'oob.time.sec': { type: 'u32', doc: 'Time of the change, or of the start, in seconds since 1970.' },
+    'oob.time.usec': { type: 'u32', doc: 'Microseconds beyond oob.time.sec.' },
+    'flowlogd.event': text('What happened: fip-map or fip-unmap.'),
+    'nat.floating_ip': text('The floating address.'),
+    'nat.fixed_ip': text('The address that it stands for, or stood.'),
+    'fip.initial': { type: 'bool', doc: '1 where the mapping was there already when flowlogd began to look.' },
+    'fip.since.sec': {
+      type: 'u32',
+      doc: 'Begin of a mapping that has ended, in seconds since 1970, if flowlogd saw it.',
+    },
+    'router.id': text('Id of the Neutron router, by the name of its namespace.'),
+  },
+  link({ id, options, write, record, memory, clock, log }, deliver) {
+    const namespace = options.network_namespace_path || undefined;
+    const router = Router.of(namespace);
+    const { floating } = router;
+    const words = memory.reserve(128);
+    const floatingAt = memory.reserve(IP_TEXT_LENGTH + 3);
+    const fixedAt = memory.reserve(IP_TEXT_LENGTH + 3);
+    const routerId = ROUTER_NAMESPACE.exec(basename(namespace ?? ''))?.[1] ?? '';
+    memory.bytes.set(Buffer.from(`fip-mapfip-unmap${routerId}`), words);
+    let starting = false;
+
+    function setAddress(slot: number, at: number, from: number, length: number): void {
+      record.setBytes(slot, at, writeIp(record.bytes, at, floating.bytes, from, length) - at);
+    }
+
+    function onMapping(entry: number, holds: boolean): void {
+      clock.update();
+      record.setNumber(write['oob.time.sec'], clock.seconds);
+      record.setNumber(write['oob.time.usec'], clock.microseconds);
+      record.setBytes(write['flowlogd.event'], holds ? words : words + 7, holds ? 7 : 9);
+      const length = floating.lengthOf(entry);
+      setAddress(write['nat.floating_ip'], floatingAt, floating.floatingAt(entry), length);
+      setAddress(write['nat.fixed_ip'], fixedAt, floating.fixedAt(entry), length);
+      if (starting) record.setNumber(write['fip.initial'], 1);
+      const since = floating.since(entry);
+      if (!holds && since > 0) record.setNumber(write['fip.since.sec'], Math.floor(since / 1000));
+      if (routerId !== '') record.setBytes(write['router.id'], words + 16, routerId.length);
+      deliver.event();
+      if (!starting) deliver.batch();
+    }
+
+    return {
+      async start() {
+        await router.open();
+        starting = true;
+        router.listen(onMapping);
+        starting = false;
+        deliver.batch();
+        log.info(`${id}:FIP: ${floating.size} floating addresses`);
+      },
+      counters: () => ({ 'floating addresses now': floating.size }),
+      stop() {
+        router.ignore(onMapping);
+        router.close();
+      },
+    };
+  },
+});

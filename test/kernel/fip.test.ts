@@ -1,0 +1,127 @@
+// Floating addresses as the kernel's own rules have them: nft, iptables-nft and iptables-legacy; and how they come and go.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { Lab, until } from '../../scripts/lab.js';
+import { Daemon, killRest } from '../support/daemon.ts';
+
+const lab = new Lab();
+afterEach(() => killRest());
+afterAll(() => lab.close());
+
+const ROUTER = '82ff3e71-e021-4ce2-aa92-5ec6cb6d7c3d';
+
+const configuration = (namespace: string) => `[global]
+stack=fip1:FIP,json1:JSON
+[fip1]
+network_namespace_path="/run/netns/${namespace}"
+[json1]
+file="/out/fip.json"
+`;
+
+const brief = (line: Record<string, unknown>) =>
+  `${line['flowlogd.event']} ${line['nat.floating_ip']} ${line['nat.fixed_ip']}${line['fip.initial'] === 1 ? ' initial' : ''}`;
+
+test('rules of nft, iptables-nft and a map are told at start, and each change after', async () => {
+  const name = lab.namespace('fip');
+  lab.sh(
+    `iptables -t nat -A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73
+     iptables -t nat -A PREROUTING -d 10.5.0.100/32 -p tcp --dport 2222 -j DNAT --to-destination 192.168.21.74:22
+     iptables -t nat -A PREROUTING -d 10.6.0.0/16 -j DNAT --to-destination 192.168.21.74
+     iptables -t nat -A PREROUTING -d 10.5.0.101 -j DNAT --to-destination 192.168.21.74-192.168.21.80
+     iptables -t nat -A POSTROUTING -s 192.168.21.75 -j SNAT --to-source 10.5.0.102
+     ip6tables -t nat -A PREROUTING -d 2001:db8::5 -j DNAT --to-destination fd00::7
+     nft 'table inet own { map floating { type ipv4_addr : ipv4_addr; elements = { 10.5.150.7 : 192.168.21.7 }; }
+       chain in { type nat hook prerouting priority -100; ip daddr 10.5.150.98 dnat ip to 192.168.21.9
+         ip daddr 10.5.150.97 tcp dport 80 dnat ip to 192.168.21.9:8080
+         ip daddr 10.5.150.96 ip saddr 10.0.0.0/8 dnat ip to 192.168.21.9
+         dnat ip to ip daddr map @floating; }; }'`,
+    name,
+  );
+  const daemon = await Daemon.start(lab, configuration(name));
+  const initial = await daemon.objects('fip.json', 4);
+  expect(initial.map(brief).sort()).toEqual([
+    'fip-map 10.5.150.7 192.168.21.7 initial',
+    'fip-map 10.5.150.82 192.168.21.73 initial',
+    'fip-map 10.5.150.98 192.168.21.9 initial',
+    'fip-map 2001:db8::5 fd00::7 initial',
+  ]);
+  lab.sh(
+    `printf '*nat\\n-D PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73\\n-A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.74\\nCOMMIT\\n' | iptables-restore -n`,
+    name,
+  );
+  expect((await daemon.objects('fip.json', 6)).slice(4).map(brief)).toEqual([
+    'fip-unmap 10.5.150.82 192.168.21.73',
+    'fip-map 10.5.150.82 192.168.21.74',
+  ]);
+  lab.sh('nft add element inet own floating { 10.5.150.8 : 192.168.21.8 }', name);
+  expect((await daemon.objects('fip.json', 7)).slice(6).map(brief)).toEqual(['fip-map 10.5.150.8 192.168.21.8']);
+  lab.sh('nft flush ruleset', name);
+  const last = await daemon.objects('fip.json', 12);
+  expect(last.slice(7).map(brief).sort()).toEqual([
+    'fip-unmap 10.5.150.7 192.168.21.7',
+    'fip-unmap 10.5.150.8 192.168.21.8',
+    'fip-unmap 10.5.150.82 192.168.21.74',
+    'fip-unmap 10.5.150.98 192.168.21.9',
+    'fip-unmap 2001:db8::5 fd00::7',
+  ]);
+  // When a mapping began is said where it was seen.
+  const since = Object.fromEntries(last.slice(7).map((line) => [line['nat.floating_ip'], 'fip.since.sec' in line]));
+  expect(since['10.5.150.82']).toBe(true);
+  expect(since['10.5.150.98']).toBe(false);
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.folder.lines('fip.json')).toHaveLength(12);
+});
+
+test('a router of Neutron is named', async () => {
+  const name = lab.namespace(`snat-${ROUTER}`, { exact: true });
+  lab.sh('iptables -t nat -A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73', name);
+  const daemon = await Daemon.start(lab, configuration(name));
+  const [line] = await daemon.objects('fip.json', 1);
+  expect(line).toMatchObject({ 'flowlogd.event': 'fip-map', 'router.id': ROUTER, timestamp: expect.any(String) });
+  expect(await daemon.stop()).toBe(0);
+});
+
+test('rules of iptables-legacy are found when the address comes', async () => {
+  const name = lab.namespace('fip-legacy');
+  lab.sh('ip link add qg-0 type bridge; ip link set qg-0 up', name);
+  lab.sh('iptables-legacy -t nat -A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73', name);
+  const daemon = await Daemon.start(lab, configuration(name));
+  await daemon.objects('fip.json', 1);
+  // Neutron writes the rules first, and then the address.
+  lab.sh(
+    `iptables-legacy -t nat -A PREROUTING -d 10.5.150.83/32 -j DNAT --to-destination 192.168.21.74
+     ip addr add 10.5.150.83/32 dev qg-0`,
+    name,
+  );
+  expect((await daemon.objects('fip.json', 2)).map(brief)).toEqual([
+    expect.stringContaining('fip-map 10.5.150.82 192.168.21.73'),
+    'fip-map 10.5.150.83 192.168.21.74',
+  ]);
+  expect(await daemon.stop()).toBe(0);
+});
+
+test('10,000 floating addresses are read, and a change among them is told alone', async () => {
+  const name = lab.namespace('fip-many');
+  const many = Array.from({ length: 10_000 }, (_, i) => [`10.5.${i >> 8}.${i & 255}`, `192.168.${i >> 8}.${i & 255}`]);
+  const file = join(lab.directory, 'many');
+  const rules = many.flatMap(([floating, fixed]) => [
+    `-A PREROUTING -d ${floating}/32 -j DNAT --to-destination ${fixed}`,
+    `-A OUTPUT -d ${floating}/32 -j DNAT --to-destination ${fixed}`,
+    `-A POSTROUTING -s ${fixed}/32 -j SNAT --to-source ${floating} --random-fully`,
+  ]);
+  writeFileSync(file, `*nat\n${rules.join('\n')}\nCOMMIT\n`);
+  lab.sh(`iptables-restore <${file}`, name);
+  const daemon = await Daemon.start(lab, configuration(name));
+  await daemon.lines('fip.json', 10_000);
+  lab.sh('iptables -t nat -D PREROUTING -d 10.5.1.2/32 -j DNAT --to-destination 192.168.1.2', name);
+  lab.sh('iptables -t nat -D OUTPUT -d 10.5.1.2/32 -j DNAT --to-destination 192.168.1.2', name);
+  expect((await daemon.objects('fip.json', 10_001)).slice(10_000).map(brief)).toEqual([
+    'fip-unmap 10.5.1.2 192.168.1.2',
+  ]);
+  const started = performance.now();
+  lab.sh('iptables -t nat -A PREROUTING -d 10.5.1.2/32 -j DNAT --to-destination 192.168.9.9', name);
+  await until('the new mapping', () => daemon.folder.read('fip.json').includes('"192.168.9.9"'));
+  expect(performance.now() - started).toBeLessThan(10_000);
+  expect(await daemon.stop()).toBe(0);
+});
