@@ -6,10 +6,24 @@ export class IpfixSink extends LineSender {
   /** Connections that the kernel has not told of, since the start. */
   lost = 0;
   readonly #messages: MessageWriter;
+  readonly #interval: number;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(settings: MessageSettings, ...rest: ConstructorParameters<typeof LineSender>) {
+  /** `interval` is how often it flushes by itself, in milliseconds; 0 for never. */
+  constructor(settings: MessageSettings, interval: number, ...rest: ConstructorParameters<typeof LineSender>) {
     super(...rest);
     this.#messages = new MessageWriter(this.buffer, settings);
+    this.#interval = interval;
+  }
+
+  override open(): void {
+    super.open();
+    if (this.#interval > 0) this.#timer ??= setInterval(() => this.flush(), this.#interval);
+  }
+
+  override close(): Promise<void> {
+    clearInterval(this.#timer);
+    return super.close();
   }
 
   /** Whether a record still has room in the message that is open. */

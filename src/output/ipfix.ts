@@ -66,9 +66,8 @@ export default defineOutput({
     const sink = shared(() => {
       const announce = when === 'always' ? ANNOUNCE_ALWAYS : when === 'once' && compat ? ANNOUNCE_ONCE : ANNOUNCE_NEVER;
       const settings = { limit: mtu, domain: oid, announce, countOwn: compat } as const;
-      return new IpfixSink(settings, destination, options, `${id}:IPFIX`, log);
+      return new IpfixSink(settings, compat ? ULOGD_INTERVAL : 0, destination, options, `${id}:IPFIX`, log);
     });
-    let timer: NodeJS.Timeout | undefined;
 
     function destination() {
       const transport =
@@ -111,17 +110,11 @@ export default defineOutput({
             sink.endLine(at + template.size);
             return true;
           },
-      start() {
-        sink.open();
-        if (compat) timer = setInterval(() => sink.flush(), ULOGD_INTERVAL);
-      },
+      start: () => sink.open(),
       flush() {
         if (!compat) sink.flush();
       },
-      async stop() {
-        clearInterval(timer);
-        await sink.close();
-      },
+      stop: () => sink.close(),
       account: () => sink.account(),
       counters: () => sink.counters(),
       gap: writeLoss,
