@@ -74,7 +74,7 @@ function parseText(spec: StringOption, text: string): Parsed {
   const message = spec.check?.(text);
   if (message !== undefined) return { ok: false, message };
   // ulogd finds out when it opens it, and does not run the stack.
-  const isPathless = text === '' && spec.path !== undefined && spec.default !== '';
+  const isPathless = text === '' && spec.path !== undefined && (spec.default !== '' || spec.required);
   return { ok: true, value: text, ...(isPathless ? { lapse: `empty, and must name a ${spec.path}` } : {}) };
 }
 

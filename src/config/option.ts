@@ -31,7 +31,7 @@ export interface StringOption extends Described<string> {
   readonly type: 'string';
   /** What is wrong with a text, or undefined. */
   readonly check?: (text: string) => string | undefined;
-  /** It names a file or folder that is written: never empty, unless its default is. */
+  /** It names a file or folder that is written: empty only if its default is, and need not be given. */
   readonly path?: 'file' | 'folder';
 }
 

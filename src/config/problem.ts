@@ -31,17 +31,28 @@ export class ConfigError extends Error {
 export function formatProblem(problem: Problem, text?: string): string {
   const { file, line, column, severity, message } = problem;
   const headline = `${line === 0 ? file : `${file}:${line}:${column}`}: ${severity}: ${message}`;
-  const source = text === undefined ? undefined : withoutMark(text).split('\n')[line - 1];
+  const source = text === undefined ? undefined : linesOf(text)[line - 1];
   if (source === undefined) return headline;
   const shown = withoutSecret(source);
   if (shown !== source) return `${headline}\n  ${harmless(shown)}`;
-  const indent = source.slice(0, column - 1).replace(/[^\t]/g, ' ');
-  return `${headline}\n  ${harmless(source)}\n  ${indent}^`;
+  // Of a stack line as long as a book, the part around the place.
+  const from = source.length > WIDEST ? Math.max(0, column - 1 - WIDEST / 2) : 0;
+  const part = source.slice(from, from + WIDEST);
+  const indent = part.slice(0, column - 1 - from).replace(/[^\t]/g, ' ');
+  return `${headline}\n  ${harmless(part)}\n  ${indent}^`;
 }
 
 /** The text without its UTF-8 byte order mark, which editors on other systems leave and columns do not count. */
 export function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+/** Lines of the text that was cut last: there may be thousands of problems in one file. */
+let cut = { text: '', lines: [''] };
+
+function linesOf(text: string): readonly string[] {
+  if (text !== cut.text) cut = { text, lines: withoutMark(text).split('\n') };
+  return cut.lines;
 }
 
 /** Errors and warnings in the order of the file. */
@@ -50,6 +61,8 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
 }
 
 const LONGEST_QUOTE = 64;
+/** Columns of a line that are shown. */
+const WIDEST = 200;
 
 /** Text from the file as it stands in a message: in quotes, and cut when it is long. */
 export function quote(text: string): string {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, statfsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Identity } from '../system/user.ts';
 import type { Check, Finding } from './check.ts';
 import type { Site } from './site.ts';
@@ -13,6 +13,8 @@ interface Target {
   /** Who writes there, for messages. */
   readonly whose: string;
   readonly folder: string;
+  /** The path as it is configured. */
+  readonly path: string;
   /** The file, when it is one file. */
   readonly file?: string;
   /** Bytes that are promised to it. */
@@ -26,7 +28,11 @@ export const folders: Check = {
   look: (site) => {
     const targets = targetsOf(site);
     const disks = new Map(targets.map((target) => [target.folder, target]));
-    return [...targets.flatMap((target) => writable(target, site)), ...[...disks.values()].flatMap(room)];
+    return [
+      ...targets.flatMap(relative),
+      ...targets.flatMap((target) => writable(target, site)),
+      ...[...disks.values()].flatMap(room),
+    ];
   },
 };
 
@@ -40,15 +46,24 @@ function targetsOf(site: Site): Target[] {
       if (spec.type !== 'string' || spec.path === undefined || typeof value !== 'string' || value === '') return [];
       const whose = `${id}:${plugin.name} ${key}=`;
       const path = resolve(value);
-      if (spec.path === 'file') return isFile ? [{ whose, folder: dirname(path), file: path }] : [];
-      if (key !== 'spool') return [{ whose, folder: path }];
+      if (spec.path === 'file') return isFile ? [{ whose, path: value, folder: dirname(path), file: path }] : [];
+      if (key !== 'spool') return [{ whose, path: value, folder: path }];
       // The spool makes its own folder, but not the one around it.
-      return [{ whose, folder: exists(path) ? path : dirname(path), promised: options.spool_max as number }];
+      return [
+        { whose, path: value, folder: exists(path) ? path : dirname(path), promised: options.spool_max as number },
+      ];
     });
   });
   if (['', 'stdout', 'syslog'].includes(logfile)) return outputs;
   const path = resolve(logfile);
-  return [...outputs, { whose: '[global] logfile=', folder: dirname(path), file: path }];
+  return [...outputs, { whose: '[global] logfile=', path: logfile, folder: dirname(path), file: path }];
+}
+
+/** As in ulogd, whose `-d` changes to the root folder. */
+function relative({ whose, path }: Target): Finding[] {
+  if (isAbsolute(path)) return [];
+  const message = `${whose} ${path} is a relative path: it counts from the folder in which flowlogd is started, with -d or systemd from /; here it was looked up as ${resolve(path)}`;
+  return [{ severity: 'note', message }];
 }
 
 function writable({ whose, folder, file }: Target, { user }: Site): Finding[] {

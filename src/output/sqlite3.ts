@@ -9,7 +9,7 @@ export default defineOutput({
   accepts: ['packet', 'flow', 'sum'],
   example: 'stack=ct1:NFCT,ip2str1:IP2STR,sqlite1:SQLITE3',
   options: {
-    db: { type: 'string', default: '', required: true, doc: 'The database file, which must be there.' },
+    db: { type: 'string', path: 'file', default: '', required: true, doc: 'The database file, which must be there.' },
     table: statementOptions.table,
     ...databaseDeliveryOptions,
   },

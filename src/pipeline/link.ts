@@ -77,6 +77,7 @@ export function linkSource(plan: Plan, whole: Environment): Source {
     },
   };
   const plugin = plan.input.step.plugin as InputPlugin;
+  const steps = new Map(plan.nodes.map((node, step) => [node, step]));
   const service = plugin.link(linkOf(plan.input, record, environment, namespace, []), deliver);
   return {
     name: plan.input.name,
@@ -88,7 +89,7 @@ export function linkSource(plan: Plan, whole: Environment): Source {
       role: node.step.plugin.role as 'filter' | 'output',
       service: stages[step] as Stage,
       step,
-      parent: node.parent === plan.input ? undefined : plan.nodes.indexOf(node.parent as Node),
+      parent: steps.get(node.parent as Node),
       leave: () => leaveAll(environment.shared, uses[step] as string[]),
     })),
     program,
@@ -168,8 +169,14 @@ function linkOf(
 
 /** For each node, the index of the first node that does not depend on it. Nodes are in preorder. */
 function subtreeEnds(plan: Plan): number[] {
-  const size = (node: Node): number => node.children.reduce((sum, child) => sum + size(child), 1);
-  return plan.nodes.map((node, index) => index + size(node));
+  const sizes = new Map<Node, number>();
+  for (const node of plan.nodes.toReversed()) {
+    sizes.set(
+      node,
+      node.children.reduce((sum, child) => sum + (sizes.get(child) as number), 1),
+    );
+  }
+  return plan.nodes.map((node, index) => index + (sizes.get(node) as number));
 }
 
 /** Tells of a plugin that threw, at most once a second each: the event is counted, the daemon goes on. */

@@ -30,6 +30,8 @@ export class Node {
   readonly step: Step;
   readonly parent: Node | undefined;
   readonly children: Node[] = [];
+  /** The first child of each name: stacks with the same beginning share it. */
+  readonly named = new Map<string, Node>();
   /** Slot of each key that it reads, by key. */
   readonly reads = new Map<string, number>();
   /** Slot of each key that it writes, by key. */
@@ -77,11 +79,12 @@ export function planStacks(
 
 function grow(parent: Node | undefined, step: Step, inputs: Map<string, Node>): Node {
   const node = new Node(step, parent);
-  const twin = parent ? parent.children.find((child) => child.name === node.name) : inputs.get(node.name);
+  const siblings = parent ? parent.named : inputs;
+  const twin = siblings.get(node.name);
   // A stack line given twice is two outputs, as in ulogd; everything before the output is shared.
   if (twin && step.plugin.role !== 'output') return twin;
-  if (parent) parent.children.push(node);
-  else inputs.set(node.name, node);
+  if (!twin) siblings.set(node.name, node);
+  parent?.children.push(node);
   return node;
 }
 
@@ -142,19 +145,29 @@ function resolveKeys(input: Node, file: string, catalog: readonly Plugin[], prob
     const found = writers.get(node);
     for (const key of readNames(node)) node.reads.set(key, found?.get(key)?.writes.get(key) ?? ABSENT);
     if (readsEvery(node)) {
-      const all = path(node).flatMap((above) => Object.keys(writesOf(above)));
+      const places = placesOfKeys(node);
       node.upstream = [...(found ?? [])].map(([name, writer]) => ({
         name,
         spec: writesOf(writer)[name] as KeySpec,
         slot: node.reads.get(name) ?? ABSENT,
-        places: all.flatMap((other, place) => (other === name ? [place] : [])),
+        places: places.get(name) ?? [],
       }));
     }
   }
   return { input, nodes: nodes.slice(1), slots };
 }
 
-const preorder = (node: Node): Node[] => [node, ...node.children.flatMap(preorder)];
+/** Each node before its children; without recursion, for a stack may be as long as its author likes. */
+function preorder(root: Node): Node[] {
+  const nodes: Node[] = [];
+  const waiting = [root];
+  for (let node = waiting.pop(); node; node = waiting.pop()) {
+    nodes.push(node);
+    for (let i = node.children.length - 1; i >= 0; i--) waiting.push(node.children[i]!);
+  }
+  return nodes;
+}
+
 const writesOf = (node: Node) => (node.step.plugin.role === 'output' ? {} : node.step.plugin.writes);
 const readsEvery = (node: Node): boolean => node.step.plugin.role === 'output' && node.step.plugin.reads === 'every';
 
@@ -168,10 +181,24 @@ function readNames(node: Node): string[] {
   return [...names];
 }
 
+/** Where each key stands among the keys of all plugins above a node. */
+function placesOfKeys(node: Node): Map<string, number[]> {
+  const places = new Map<string, number[]>();
+  let place = 0;
+  for (const above of path(node)) {
+    for (const key of Object.keys(writesOf(above))) {
+      const known = places.get(key);
+      if (known) known.push(place++);
+      else places.set(key, [place++]);
+    }
+  }
+  return places;
+}
+
 function path(node: Node): Node[] {
   const above: Node[] = [];
-  for (let at = node.parent; at; at = at.parent) above.unshift(at);
-  return above;
+  for (let at = node.parent; at; at = at.parent) above.push(at);
+  return above.reverse();
 }
 
 function nearestWriter(node: Node, key: string): Node | undefined {

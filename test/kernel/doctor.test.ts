@@ -257,6 +257,13 @@ describe('folders', () => {
     expect(await practice.findings('folders', '-u', 'nobody')).toEqual([]);
   });
 
+  test('that depend on where the daemon is started are worth a note', async () => {
+    const practice = new Practice(PACKETS.replace('/out/', ''), { cwd: lab.directory });
+    expect(messages(await practice.findings('folders'))).toEqual([
+      expect.stringMatching(/^note: json1:JSON file= packets\.json is a relative path: /),
+    ]);
+  });
+
   test('whose disk is full, or nearly, or too small for what a spool may take', async () => {
     const practice = new Practice(PACKETS.replace('/out/packets.json', '/out/disk/packets.json'));
     const disk = join(practice.folder?.path ?? '', 'disk');

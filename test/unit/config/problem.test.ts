@@ -40,3 +40,10 @@ test('a long text is cut in a message', () => {
   expect(quote('abc')).toBe('"abc"');
   expect(quote('x'.repeat(1000))).toHaveLength(64 + 3);
 });
+
+test('of a line that is very long the part around the place is shown', () => {
+  const text = `stack=${'a:B,'.repeat(10_000)}HERE:C,${'a:B,'.repeat(10_000)}\n`;
+  const lines = formatProblem({ ...problem, line: 1, column: text.indexOf('HERE') + 1 }, text).split('\n');
+  expect(lines[1]?.length).toBeLessThan(210);
+  expect(lines[1]?.slice((lines[2] as string).indexOf('^'))).toMatch(/^HERE:C/);
+});

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Node } from '../../../src/pipeline/plan.ts';
 import { ABSENT, FIRST_SLOT, UNREAD } from '../../../src/pipeline/record.ts';
-import { filter, input, output, plan } from '../../support/stacks.ts';
+import { filter, input, link, output, plan } from '../../support/stacks.ts';
 
 const names = (nodes: readonly Node[]) => nodes.map(({ name }) => name);
 const at = (nodes: readonly Node[], name: string): Node => {
@@ -211,5 +211,26 @@ describe('problems', () => {
     const NEEDS = filter('NEEDS', { reads: ['udp'] });
     const { problems } = plan(['raw:RAW,n:NEEDS,x:ANY', 'raw:RAW,n:NEEDS,y:ANY'], [...catalog, NEEDS]);
     expect(problems).toHaveLength(1);
+  });
+});
+
+describe('a configuration without measure', () => {
+  const IN = input('IN', ['a']);
+  const PASS = filter('PASS', { reads: ['a'] });
+  const OUT = output('OUT', { reads: 'every' });
+
+  test('has outputs by the ten thousand on one input, each of its own', () => {
+    const lines = Array.from({ length: 10_000 }, (_, i) => `in:IN,pass:PASS,out${i}:OUT`);
+    const { plans, problems } = plan(lines, [IN, PASS, OUT]);
+    expect(problems).toEqual([]);
+    expect(plans[0]?.nodes).toHaveLength(10_001);
+  });
+
+  test('has a stack of thousands of steps, which does not overflow ours', () => {
+    const steps = Array.from({ length: 6_000 }, (_, i) => `pass${i}:PASS`);
+    const [source] = link([`in:IN,${steps.join(',')},out:OUT`], [IN, PASS, OUT]);
+    expect(source?.stages).toHaveLength(6_001);
+    expect(source?.stages.at(-1)?.parent).toBe(5_999);
+    expect(source?.stages[0]?.parent).toBeUndefined();
   });
 });
