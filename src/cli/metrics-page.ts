@@ -65,8 +65,13 @@ class Metrics {
   }
 }
 
-function addDaemon(metrics: Metrics, { version, threads, imbalances }: Status): void {
+function addDaemon(metrics: Metrics, { version, missing, threads, imbalances }: Status): void {
   metrics.gauge('flowlogd_build_info', 'Always 1; the version is a label.', [[{ version }, 1]]);
+  metrics.counter(
+    'flowlogd_missing_events_total',
+    'Events lost, malformed, failed or dropped since the start, also of inputs and outputs that are gone.',
+    [[{}, missing]],
+  );
   metrics.gauge(
     'flowlogd_thread_busy_ratio',
     'Share of the last 5 to 10 seconds in which a thread had something to do.',

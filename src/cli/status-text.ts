@@ -11,6 +11,7 @@ export function statusText(status: Status): string {
     ...table(INPUT_COLUMNS, inputs, inputDetails),
     '',
     ...table(OUTPUT_COLUMNS, outputs, outputDetails),
+    ...pastLines(status),
     ...status.imbalances.map((fault) => `\nThe ledger does not balance: ${fault}.`),
     '',
   ].join('\n');
@@ -26,6 +27,14 @@ function verdict({ intact, missing, inputs }: Status): string {
   const estimated = inputs.some(({ lostEstimated }) => lostEstimated > 0) ? 'about ' : '';
   if (missing > 0) return `Since the start ${estimated}${grouped(missing)} events were lost: see below.`;
   return 'Not all is well: see below.';
+}
+
+function pastLines({ past }: Status): string[] {
+  if (past.inputs === 0) return [];
+  const { events, malformed, overruns, failed, dropped } = past;
+  const what = { lost: past.lost + past.lostEstimated, malformed, overruns, failed, dropped };
+  const found = each(what, (name, count) => `${count} ${name}`);
+  return ['', [`Inputs that are gone: ${past.inputs}`, `${grouped(events)} events`, ...found].join(', ')];
 }
 
 interface Column<Row> {

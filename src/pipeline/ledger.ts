@@ -80,7 +80,7 @@ function outputLedger({ stages, program, counts }: Source, output: LinkedStage):
   for (let at: LinkedStage | undefined = output; at; at = at.parent === undefined ? undefined : stages[at.parent]) {
     const stopped = program.stopped[at.step] as number;
     const threw = program.failed[at.step] as number;
-    const left = program.disabled.has(at.step) ? 0 : stopped;
+    const left = program.isDisabled(at.step) ? 0 : stopped;
     const lost = stopped + threw - left;
     taken -= left + lost;
     if (left > 0) filtered.unshift([at.name, left]);

@@ -13,8 +13,6 @@ export class Program {
   readonly stopped: Float64Array;
   /** Events in which each step threw. */
   readonly failed: Float64Array;
-  /** Steps whose plugin could not start: what they stopped has failed. */
-  readonly disabled = new Set<number>();
   readonly #onError: (step: number, error: unknown) => void;
 
   /** `next[i]` is the first step after those that depend on step i. */
@@ -26,9 +24,8 @@ export class Program {
     this.#onError = onError;
   }
 
-  /** Lets nothing pass this step any more: its plugin could not start. */
+  /** Lets nothing pass this step any more: its plugin could not start. What it stops from now on has failed. */
   disable(step: number): void {
-    this.disabled.add(step);
     this.#steps[step] = refuse;
   }
 

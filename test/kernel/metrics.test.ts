@@ -89,6 +89,7 @@ test.each([1, 2])('Prometheus gets the ledger, the conntrack and the process, wi
   expect(series.get('flowlogd_output_dropped_events_total{output="json2:JSON",reason="file not writable"}')).toBe(0);
   expect(series.get('flowlogd_input_buffer_bytes{input="ct1:NFCT"}')).toBe(8 << 20);
   expect(series.get('flowlogd_input_up{input="ct1:NFCT"}')).toBe(1);
+  expect(series.get('flowlogd_missing_events_total')).toBe(0);
   expect(series.get('flowlogd_ledger_imbalances')).toBe(0);
   const [count, limit] = lab
     .sh('cat /proc/sys/net/netfilter/nf_conntrack_count /proc/sys/net/netfilter/nf_conntrack_max', namespace)

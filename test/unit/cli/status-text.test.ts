@@ -107,3 +107,8 @@ test('nothing lost is said as such, and sums that do not hold are not kept quiet
     'The ledger does not balance: a took 3 events, and 4 are accounted for.',
   );
 });
+
+test('what inputs counted that are gone is shown, too', () => {
+  const past = { ...status.past, inputs: 2, events: 5000, lost: 3, lostEstimated: 4, dropped: 5 };
+  expect(statusText({ ...status, past })).toContain('\nInputs that are gone: 2, 5 000 events, 7 lost, 5 dropped\n');
+});

@@ -67,7 +67,7 @@ describe('two branches: 0 leads to 1 and 2, 3 leads to 4', () => {
     it.run(record);
     expect(ran).toEqual([0, 1, 2, 3, 4, 0, 1, 2]);
     expect([...it.stopped]).toEqual([0, 0, 0, 1, 0]);
-    expect([...it.disabled]).toEqual([3]);
+    expect([it.isDisabled(3), it.isDisabled(2)]).toEqual([true, false]);
   });
 });
 
