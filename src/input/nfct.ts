@@ -14,7 +14,7 @@ import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } fro
 import * as nfnetlink from '../wire/nfnetlink.ts';
 import { describeDatagram } from '../wire/text.ts';
 import { ConntrackDump } from './conntrack/conntrack-dump.ts';
-import { FlowFilter, parseNetwork, parseProtocol } from './conntrack/flow-filter.ts';
+import { FlowFilter, networkFault, protocolFault } from './conntrack/flow-filter.ts';
 import { flowKeys } from './conntrack/flow-keys.ts';
 import { FlowWriter, Moment } from './conntrack/flow-record.ts';
 import { ADDRESS_BYTES, FlowTable } from './conntrack/flow-table.ts';
@@ -92,7 +92,7 @@ export default defineInput({
       type: 'int',
       default: 0,
       unit: 'bytes',
-      doc: 'Size up to which the buffer is doubled when the kernel had to drop events.',
+      doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',
     },
     netlink_resync_timeout: {
       type: 'int',
@@ -395,11 +395,19 @@ export default defineInput({
 
     function listen(on: NetlinkSocket, drops: number): void {
       socket = on;
-      ladder = new OverloadLadder(`${id}:NFCT`, log, on, updatesOf(on));
+      const steps = new OverloadLadder(`${id}:NFCT`, log, on, updatesOf(on));
+      ladder = steps;
       losses.begin(on, drops);
       readClock();
       fresh = true;
-      on.start({ onDatagram, onBatchEnd: endBatch, onOverrun, onTruncated: () => malformed.add() });
+      on.start({
+        onDatagram,
+        onBatchEnd: endBatch,
+        onOverrun,
+        onGrown: () => steps.grown(),
+        onCoalesce: (coalesces) => steps.coalesce(coalesces),
+        onTruncated: () => malformed.add(),
+      });
     }
 
     /** Goes on where another of the same options stopped; a dump that it had not finished, or still owed, is due now. */
@@ -468,6 +476,7 @@ export default defineInput({
       counters: () => ({
         'connections found the table full': table.refused,
         'times reliable mode was left': reliable?.left ?? 0,
+        'times events came in larger portions': ladder?.steps.coalesced ?? 0,
         'times the socket buffer grew': ladder?.steps.grown ?? 0,
         'times without UPDATE events': ladder?.steps.givenUp ?? 0,
       }),
@@ -477,21 +486,4 @@ export default defineInput({
 
 function setMoment(moment: Moment, high: number, low: number): void {
   moment.set(wholeSeconds(high, low), Math.floor(subsecondNanoseconds(high, low) / 1000));
-}
-
-function networkFault(word: string): string | undefined {
-  return faultOf(() => parseNetwork(word));
-}
-
-function protocolFault(word: string): string | undefined {
-  return faultOf(() => parseProtocol(word));
-}
-
-function faultOf(parse: () => unknown): string | undefined {
-  try {
-    parse();
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

@@ -93,7 +93,7 @@ export default defineInput({
       default: 0,
       min: 0,
       unit: 'bytes',
-      doc: 'Size up to which the buffer is doubled when the kernel had to drop packets.',
+      doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',
     },
     netlink_qthreshold: {
       type: 'int',
@@ -292,6 +292,8 @@ export default defineInput({
             losses.overrun();
             steps.overrun();
           },
+          onGrown: () => steps.grown(),
+          onCoalesce: (coalesces) => steps.coalesce(coalesces),
           onTruncated: () => malformed.add(),
         });
       },
@@ -314,7 +316,10 @@ export default defineInput({
         socket = undefined;
       },
       socket: () => losses.look(),
-      counters: () => ({ 'times the socket buffer grew': ladder?.steps.grown ?? 0 }),
+      counters: () => ({
+        'times events came in larger portions': ladder?.steps.coalesced ?? 0,
+        'times the socket buffer grew': ladder?.steps.grown ?? 0,
+      }),
     };
   },
 });

@@ -2,6 +2,8 @@ import type { Log } from '../pipeline/plugin.ts';
 
 /** Without an overrun for so long, the last step is undone; then the one before, and so on. In ms. */
 const QUIET = 30_000;
+/** Reading in larger portions comes and goes with every burst: said once in so long. In ms. */
+const PACE_INTERVAL = 60_000;
 /** Overruns for so long without room to grow are no passing burst. In ms. */
 const LASTING = 1000;
 
@@ -21,9 +23,9 @@ export interface Dispensable {
 }
 
 /**
- * What an input does, in order, when the kernel had to drop events: the socket's buffer grows as far as it may; then what
- * can be done without is; then events are lost, and counted. Each step is said, counted, and undone when it is quiet.
- * (Reading in larger portions comes before all this, and needs no telling: WakeUp.)
+ * What an input does, in order, when much comes: it reads in larger portions (WakeUp); the socket's buffer grows as far as
+ * it may; what can be done without is; then events are lost, and counted. Each step is said, counted, and undone when it
+ * is quiet.
  */
 export class OverloadLadder {
   readonly #name: string;
@@ -36,8 +38,11 @@ export class OverloadLadder {
   /** When the first overrun came that the buffer could not answer by growing. */
   #since: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Times that the buffer grew, and that the dispensable was given up. */
-  readonly steps = { grown: 0, givenUp: 0 };
+  /** When reading in larger portions was last said, in ms. */
+  #paceSaid = Number.NEGATIVE_INFINITY;
+  #sayPaceEnd = false;
+  /** Times that reading in larger portions began, that the buffer grew, and that the dispensable was given up. */
+  readonly steps = { coalesced: 0, grown: 0, givenUp: 0 };
 
   constructor(name: string, log: Log, socket: GrowingSocket, dispensable?: Dispensable) {
     this.#name = name;
@@ -47,14 +52,27 @@ export class OverloadLadder {
     this.#smallest = this.#size = socket.bufferSize;
   }
 
+  /** The socket's pump begins to read in larger portions, or is woken by each event again. */
+  coalesce(coalesces: boolean): void {
+    if (coalesces) {
+      this.steps.coalesced++;
+      const now = performance.now();
+      this.#sayPaceEnd = now - this.#paceSaid >= PACE_INTERVAL;
+      if (!this.#sayPaceEnd) return;
+      this.#paceSaid = now;
+      this.#log.info(`${this.#name}: many events: reads them in larger portions`);
+    } else if (this.#sayPaceEnd) this.#log.info(`${this.#name}: reads events as they come again`);
+  }
+
+  /** The socket has grown its buffer before it was full. */
+  grown(): void {
+    this.#noteGrowth();
+    this.#wait();
+  }
+
   /** The kernel dropped events; the socket has grown its buffer already, if it may. */
   overrun(): void {
-    const { bufferSize } = this.#socket;
-    if (bufferSize > this.#size) {
-      this.steps.grown++;
-      this.#log.notice(`${this.#name}: the socket buffer was grown from ${this.#size} to ${bufferSize} bytes`);
-      this.#size = bufferSize;
-    } else if (this.#dispensable !== undefined && !this.#without) this.#goWithout(this.#dispensable);
+    if (!this.#noteGrowth() && this.#dispensable !== undefined && !this.#without) this.#goWithout(this.#dispensable);
     this.#wait();
   }
 
@@ -63,6 +81,15 @@ export class OverloadLadder {
     clearTimeout(this.#timer);
     if (this.#without) this.#dispensable?.takeUp();
     this.#without = false;
+  }
+
+  #noteGrowth(): boolean {
+    const { bufferSize } = this.#socket;
+    if (bufferSize <= this.#size) return false;
+    this.steps.grown++;
+    this.#log.notice(`${this.#name}: the socket buffer was grown from ${this.#size} to ${bufferSize} bytes`);
+    this.#size = bufferSize;
+    return true;
   }
 
   #goWithout(dispensable: Dispensable): void {

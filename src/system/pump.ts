@@ -17,6 +17,10 @@ export interface DatagramHandler {
   onBatchEnd(): void;
   /** The kernel dropped datagrams because the socket's buffer was full. */
   onOverrun(): void;
+  /** The buffer was grown before it could overflow: reading did not keep up, and it was more than half full. */
+  onGrown?(): void;
+  /** From now on it is the clock that wakes, and many datagrams are read at once; or, with false, the socket again. */
+  onCoalesce?(coalesces: boolean): void;
   /** The datagram that follows did not fit its slot: its end is missing. */
   onTruncated?(): void;
   /** Receiving failed in another way, such as in the middle of a dump. Thrown if nobody handles it. */
@@ -44,10 +48,12 @@ export class Pump {
   #wakeUp = new WakeUp(0);
   #timer: NodeJS.Timeout | undefined;
   #watched = false;
+  /** The clock wakes, and not the socket. */
+  #coalesces = false;
   /** Since when the socket was not empty at the end of any turn; undefined when it was at the last. */
   #behind: number | undefined;
 
-  /** An overrun doubles the socket's buffer up to `maxBufferSize` bytes. */
+  /** An overrun, or one that comes near, doubles the socket's buffer up to `maxBufferSize` bytes. */
   constructor(socket: NativeSocket, slots: Slots, aside: Aside, maxBufferSize: number) {
     this.#socket = socket;
     this.#slots = slots;
@@ -157,10 +163,22 @@ export class Pump {
     const delay = this.#wakeUp.after(datagrams, bytes, now, this.#bufferSize);
     if (batches > 0) {
       this.#behind = undefined;
+      this.#tellPace(handler, delay > 0);
       return delay;
     }
     this.#behind ??= now;
+    // A full buffer costs all that comes until it is empty (NETLINK_S_CONGESTED): it is grown while there is room.
+    if (this.#bufferSize < this.#maxBufferSize && this.#socket.queued() * 2 > this.#bufferSize) {
+      this.#grow();
+      handler.onGrown?.();
+    }
     return 0;
+  }
+
+  #tellPace(handler: DatagramHandler, coalesces: boolean): void {
+    if (coalesces === this.#coalesces) return;
+    this.#coalesces = coalesces;
+    handler.onCoalesce?.(coalesces);
   }
 
   #deliver(handler: DatagramHandler, count: number): number {

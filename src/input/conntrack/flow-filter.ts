@@ -73,6 +73,25 @@ export function parseProtocol(name: string): number {
   return number;
 }
 
+/** What is wrong with a word of `accept_src_filter` or `accept_dst_filter`. */
+export function networkFault(word: string): string | undefined {
+  return faultOf(() => parseNetwork(word));
+}
+
+/** What is wrong with a word of `accept_proto_filter`. */
+export function protocolFault(word: string): string | undefined {
+  return faultOf(() => parseProtocol(word));
+}
+
+function faultOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 function systemProtocol(name: string): number | undefined {
   if (name === '') return undefined;
   try {

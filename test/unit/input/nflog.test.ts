@@ -238,6 +238,22 @@ describe('trouble', () => {
     expect(events).toHaveLength(1);
   });
 
+  test('a buffer that fills faster than it is read grows while there is room, and nothing is lost', async () => {
+    const size = 100 * good.length;
+    const options = { group: 10, netlink_socket_buffer_size: size, netlink_socket_buffer_maxsize: 3 * size };
+    const { events, log, ledger, service } = await started(options);
+    socket().held = true;
+    for (let i = 0; i < 600; i++) kernel.log(good);
+    socket().held = false;
+    socket().wake();
+    await kernel.idle();
+    expect(events).toHaveLength(600);
+    expect(socket().receiveBuffer).toBe(2 * size);
+    expect(log).toContain(`notice: in:NFLOG: the socket buffer was grown from ${size} to ${2 * size} bytes`);
+    expect(service.counters?.()).toMatchObject({ 'times the socket buffer grew': 1 });
+    expect(ledger).toMatchObject({ overruns: 0, kernelDrops: 0 });
+  });
+
   test('a flood of overruns is told of once a second, with their number', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
     const { log, ledger, service } = await started({ group: 10 });
