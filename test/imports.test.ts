@@ -10,7 +10,7 @@ const ALTITUDE = [
   ['cli'],
   ['input', 'filter', 'output'],
   ['doctor'],
-  ['pipeline', 'database', 'delivery', 'router', 'system', 'control'],
+  ['pipeline', 'database', 'delivery', 'router', 'neutron', 'system', 'control'],
   ['config', 'wire'],
 ];
 const altitudeOf = (file: string): number =>

@@ -2,6 +2,7 @@ import { type Config, loadConfig, parseConfig } from '../config/config.ts';
 import { nearest } from '../config/nearest.ts';
 import { type OptionSpecs, type OptionValues, resolveOptions } from '../config/option.ts';
 import { type Problem, sortProblems } from '../config/problem.ts';
+import { readNames } from '../neutron/neutron-map.ts';
 import { type Plan, planStacks, type Step } from '../pipeline/plan.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
 import { loadCatalog, loadPlugin, pluginNames } from './registry.ts';
@@ -47,8 +48,22 @@ export async function load(file: string, text?: string): Promise<Loaded> {
     found.length = 0;
     plans = planStacks(stacks, file, await loadCatalog(), found);
   }
-  problems.push(...found, ...strayNames(config));
+  problems.push(...found, ...strayNames(config), ...mapFault(config));
   return { config, plans, problems: sortProblems(problems) };
+}
+
+/** A map that cannot be read is no reason not to start: its names are missing until it can. */
+function mapFault({ neutron, sections }: Config): Problem[] {
+  const entry = sections.get('neutron')?.entries.find(({ key }) => key === 'map');
+  if (neutron.map === '' || entry === undefined) return [];
+  try {
+    readNames(neutron.map);
+    return [];
+  } catch (error) {
+    const { file, line, valueColumn } = entry;
+    const message = `[neutron] map: ${(error as Error).message}`;
+    return [{ file, line, column: valueColumn, message, severity: 'warning' }];
+  }
 }
 
 /** Sections that no stack uses are common; one whose name is near that of a missing one is probably a slip. */

@@ -1,4 +1,5 @@
 import { GLOBAL_OPTIONS } from '../config/global.ts';
+import { NEUTRON_OPTIONS } from '../config/neutron.ts';
 import type { IntOption, OptionSpec, OptionSpecs } from '../config/option.ts';
 import type { KeySpec, KeyType } from '../pipeline/key.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
@@ -28,6 +29,14 @@ export async function referencePages(): Promise<Map<string, string>> {
   pages.set('README.md', index(catalog));
   pages.set('global.md', page('[global]', 'Options of the whole daemon.', optionTable(GLOBAL_OPTIONS)));
   pages.set(
+    'neutron-section.md',
+    page(
+      '[neutron]',
+      'Where the names of what Neutron has come from; this section serves every stack.',
+      optionTable(NEUTRON_OPTIONS),
+    ),
+  );
+  pages.set(
     'keys.md',
     page('Keys', 'Every key, the plugins that write it and those that ask for it.', keyIndex(catalog)),
   );
@@ -53,7 +62,7 @@ function index(catalog: readonly Plugin[]): string {
   return page(
     'Reference',
     'Every plugin, option and key. `flowlogd info PLUGIN` prints the same.',
-    '[Options of the daemon](global.md) · [all keys](keys.md) · [plugins and options of ulogd2](ulogd.md)',
+    '[Options of the daemon](global.md) · [[neutron]](neutron-section.md) · [all keys](keys.md) · [plugins and options of ulogd2](ulogd.md)',
     `## Inputs\n\n${list('input')}`,
     `## Filters\n\n${list('filter')}`,
     `## Outputs\n\n${list('output')}`,

@@ -46,7 +46,7 @@ export class Reloader {
     const { file } = this.#loaded.config;
     const fresh = await this.#read(file);
     for (const name of this.#fixedOptions(fresh)) {
-      this.#log.error(`[global] ${name} has changed in ${file}: it takes a restart to count`);
+      this.#log.error(`${name} has changed in ${file}: it takes a restart to count`);
     }
     const reloaded = compare(this.#loaded, fresh);
     this.#loaded = fresh;
@@ -71,12 +71,13 @@ export class Reloader {
     throw new Error(kept);
   }
 
-  /** Options that have changed and cannot while the daemon runs: all of [global] but the stacks. */
+  /** Options that have changed and cannot while the daemon runs: all of [global] but the stacks, and [neutron]. */
   #fixedOptions({ config }: Loaded): string[] {
     const before: Readonly<Record<string, unknown>> = this.#loaded.config.global;
-    return Object.entries(config.global).flatMap(([name, value]) =>
-      LIVE.includes(name) || isDeepStrictEqual(before[name], value) ? [] : [name],
+    const changed = Object.entries(config.global).flatMap(([name, value]) =>
+      LIVE.includes(name) || isDeepStrictEqual(before[name], value) ? [] : [`[global] ${name}`],
     );
+    return isDeepStrictEqual(this.#loaded.config.neutron, config.neutron) ? changed : [...changed, '[neutron] map'];
   }
 }
 

@@ -23,13 +23,14 @@ export class Stacks {
   /** What runs for each plan, by the plan's identity. */
   #sources: ReadonlyMap<string, Source> = new Map();
 
-  constructor({ global }: Config, log: Log) {
+  constructor({ global, neutron }: Config, log: Log) {
     this.#log = log;
     this.#environment = {
       memory: new Memory(MEMORY),
       log,
       clock: new Clock(),
       compat: global.compat !== '',
+      neutron,
       gapRecords: global.gap_records,
       shared: new Shared(),
     };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { GLOBAL_OPTIONS, type GlobalValues, readGlobal } from './global.ts';
 import { lex, type Section } from './lexer.ts';
 import { nearest } from './nearest.ts';
+import { NEUTRON_OPTIONS, type NeutronValues } from './neutron.ts';
 import { resolveOptions } from './option.ts';
 import { ConfigError, type Place, type Problem, sortProblems } from './problem.ts';
 import { checkIds, parseStackLine, type StackLine } from './stack-line.ts';
@@ -12,6 +13,7 @@ export interface Config {
   /** The text it was read from, to show lines of it. */
   readonly text: string;
   readonly global: GlobalValues;
+  readonly neutron: NeutronValues;
   readonly stacks: readonly StackLine[];
   /** Every section but `[global]`, by name. */
   readonly sections: ReadonlyMap<string, Section>;
@@ -61,9 +63,14 @@ export function parseConfig(text: string, file: string, knownPlugins: readonly s
     });
   }
 
+  const { values: neutron, problems: wrongNames } = resolveOptions(sections.get('neutron'), NEUTRON_OPTIONS, {
+    at: { ...first, id: 'neutron' },
+    compat: false,
+  });
+  problems.push(...wrongNames);
   const others = new Map(sections);
   others.delete('global');
-  return { file, text, global, stacks, sections: others, problems: sortProblems(problems) };
+  return { file, text, global, neutron, stacks, sections: others, problems: sortProblems(problems) };
 }
 
 const defaults = (place: Place): GlobalValues =>

@@ -1,3 +1,5 @@
+import { Identities, LONGEST_NAME } from '../neutron/identities.ts';
+import { NeutronMap } from '../neutron/neutron-map.ts';
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
@@ -9,6 +11,7 @@ import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
 import { Words } from './words.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
+const name = (doc: string) => ({ type: 'string', doc }) as const satisfies KeySpec;
 const address = { type: 'ip' } as const;
 const port = { type: 'u16', optional: true } as const;
 const time = { type: 'u32', optional: true } as const;
@@ -70,12 +73,16 @@ export default defineFilter({
     'nat.fixed_ip': text('Internal address behind the translation.'),
     'nat.external_ip': text('Address that the outside sees: floating, or shared by many.'),
     'nat.external_port': { type: 'u16', doc: 'Port that the outside sees at nat.external_ip.' },
+    'floating_ip.id': name("Neutron's id of the floating IP, by the file of [neutron] map=."),
+    'port.id': name("Neutron's id of the port of nat.fixed_ip, by that file."),
+    'project.id': name('Project of the floating IP, otherwise of the port, by that file.'),
+    'server.name': name('Name of the server of nat.fixed_ip, by that file.'),
     'flow.duration': { type: 'u64', doc: 'Time from begin to end of the connection, in milliseconds.' },
     'flow.end_reason': text(
       'Why the connection ended: timeout, tcp-close, reset, or deleted by userspace; absent where the kernel does not tell.',
     ),
   },
-  link({ read, write, memory, namespace }) {
+  link({ id, read, write, memory, namespace, neutron, log }) {
     const router = Router.of(namespace);
     const types = new Words(memory, TYPES);
     const classes = new Words(memory, CLASSES);
@@ -83,6 +90,9 @@ export default defineFilter({
     const reason = new EndReason(new ConntrackEntry());
     const fixedAt = memory.reserve(IP_TEXT_LENGTH + 3);
     const externalAt = memory.reserve(IP_TEXT_LENGTH + 3);
+    const map = NeutronMap.of(neutron.map);
+    const identities = map && new Identities(map);
+    const namesAt = memory.reserve(4 * LONGEST_NAME);
     const {
       'orig.ip.saddr': origSource,
       'orig.ip.daddr': origTarget,
@@ -164,11 +174,25 @@ export default defineFilter({
       classes.set(record, write['nat.class'], what);
       setAddress(record, write['nat.fixed_ip'], fixedAt, internal, length);
       const size = setAddress(record, write['nat.external_ip'], externalAt, external, length);
-      if (what !== SHARED && (what === FIP_IN || what === FIP_OUT || isFloating(record, external, length))) {
-        record.setBytes(write['nat.floating_ip'], externalAt, size);
-      }
+      const floats = what !== SHARED && (what === FIP_IN || what === FIP_OUT || isFloating(record, external, length));
+      if (floats) record.setBytes(write['nat.floating_ip'], externalAt, size);
+      if (identities) names(record, identities, internal, floats ? external : -1, length);
       const externalPort = dnat ? read['orig.l4.dport'] : read['reply.l4.dport'];
       if (record.valid[externalPort] === 1) record.setNumber(write['nat.external_port'], value[externalPort]!);
+    }
+
+    function names(record: Record, from: Identities, fixed: number, floating: number, length: number): void {
+      const who = from.find(record.view, fixed, floating, length);
+      setName(record, write['floating_ip.id'], namesAt, who.floatingIp);
+      setName(record, write['port.id'], namesAt + LONGEST_NAME, who.port);
+      setName(record, write['project.id'], namesAt + 2 * LONGEST_NAME, who.project);
+      setName(record, write['server.name'], namesAt + 3 * LONGEST_NAME, who.server);
+    }
+
+    function setName(record: Record, slot: number, at: number, name: Uint8Array | undefined): void {
+      if (name === undefined) return;
+      for (let i = 0; i < name.length; i++) record.bytes[at + i] = name[i]!;
+      record.setBytes(slot, at, name.length);
     }
 
     function duration(record: Record): void {
@@ -204,8 +228,14 @@ export default defineFilter({
       flush() {
         refreshed = false;
       },
-      start: () => router.open(),
-      stop: () => router.close(),
+      start() {
+        map?.open((message) => log.error(`${id}:NAT: ${message}`));
+        return router.open();
+      },
+      stop() {
+        map?.close();
+        router.close();
+      },
     };
   },
 });

@@ -1,3 +1,4 @@
+import type { NeutronValues } from '../config/neutron.ts';
 import type { OptionSpecs } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
 import type { KeySpecs, ReadSpecs } from './key.ts';
@@ -15,6 +16,8 @@ export interface Environment {
   readonly log: Log;
   readonly clock: Clock;
   readonly compat: boolean;
+  /** What `[neutron]` says; nothing unless given. */
+  readonly neutron?: NeutronValues;
   /** Have outputs write where events are missing; true unless said otherwise, and never with `compat`. */
   readonly gapRecords?: boolean;
   /** Things that plugins of the same id and options share. */
@@ -146,7 +149,7 @@ function linkOf(
   namespace: string | undefined,
   uses: string[],
 ): Link<OptionSpecs, ReadSpecs, KeySpecs> {
-  const { memory, log, clock, compat, shared } = environment;
+  const { memory, log, clock, compat, neutron, shared } = environment;
   return {
     id: node.step.id,
     options: node.step.options,
@@ -158,6 +161,7 @@ function linkOf(
     clock,
     namespace,
     compat,
+    neutron: neutron ?? { map: '' },
     wanted: (key) => node.writes.get(key) !== UNREAD,
     shared<T>(make: () => T): T {
       const name = identityOf(node.step);

@@ -1,3 +1,4 @@
+import type { NeutronValues } from '../config/neutron.ts';
 import type { OptionSpecs, OptionValues } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
 import type { KeySpec, KeySpecs, ReadSpecs } from './key.ts';
@@ -45,6 +46,8 @@ export interface Link<Options, Reads, Writes> {
   readonly namespace: string | undefined;
   /** Give ulogd 2.0.8's exact bytes, wrong values included. */
   readonly compat: boolean;
+  /** What `[neutron]` says, which serves all stacks. */
+  readonly neutron: NeutronValues;
   /** True unless the key is one that nobody reads. */
   wanted(key: keyof Writes & string): boolean;
   /**

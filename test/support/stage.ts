@@ -15,6 +15,8 @@ export type ValuesByKey = Readonly<Record<string, Value | undefined>>;
 export interface StageSettings {
   readonly compat?: boolean;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** `[neutron] map=`. */
+  readonly map?: string;
   /** Keys that nobody reads; all are read otherwise. */
   readonly unread?: readonly string[];
 }
@@ -31,7 +33,7 @@ export class TestStage {
   readonly #run: (record: Values) => boolean;
   readonly #input: number;
 
-  constructor(plugin: FilterPlugin, { compat = false, options = {}, unread = [] }: StageSettings = {}) {
+  constructor(plugin: FilterPlugin, { compat = false, options = {}, unread = [], map = '' }: StageSettings = {}) {
     let next = FIRST_SLOT;
     this.#reads = Object.entries(plugin.reads).map(([key, { type }]) => [key, type, next++]);
     this.#writes = Object.entries(plugin.writes).map(([key, { type }]) => [
@@ -54,6 +56,7 @@ export class TestStage {
       log: silent,
       clock: new Clock(),
       compat,
+      neutron: { map },
       wanted: (key) => write[key] !== UNREAD,
       shared: (make) => make(),
     });

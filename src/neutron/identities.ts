@@ -1,0 +1,87 @@
+import { AddressMap } from '../router/address-map.ts';
+import { same } from '../router/floating-ips.ts';
+import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+import type { NeutronMap } from './neutron-map.ts';
+
+/** Identities that are remembered: more addresses than talk at a time. */
+const REMEMBERED = 16_384;
+/** The longest text that is handed out, in bytes: as long as Neutron and Nova let names be. */
+export const LONGEST_NAME = 255;
+
+/** Who is behind an address, as texts in UTF-8; what is not known is missing. */
+export interface IdentityTexts {
+  readonly floatingIp: Uint8Array | undefined;
+  readonly port: Uint8Array | undefined;
+  readonly project: Uint8Array | undefined;
+  readonly server: Uint8Array | undefined;
+}
+
+/** Answers from a map, remembered by address so that the next event of an address makes no string. */
+export class Identities {
+  readonly #map: NeutronMap;
+  readonly #byFixed = new AddressMap();
+  #texts: IdentityTexts[] = [];
+  /** The floating address that each answer was for: 16 bytes each, of which `#lengths` count. */
+  readonly #floating = new DataView(new ArrayBuffer(16 * REMEMBERED));
+  readonly #lengths = new Uint8Array(REMEMBERED);
+  readonly #scratch = new Uint8Array(IP_TEXT_LENGTH + 3);
+  #version = -1;
+
+  constructor(map: NeutronMap) {
+    this.#map = map;
+  }
+
+  /** Who is behind a fixed address, and the floating one at `floating` that stands for it (-1: none). */
+  find(view: DataView, fixed: number, floating: number, length: number): IdentityTexts {
+    if (this.#version !== this.#map.version) this.#forget();
+    const size = floating < 0 ? 0 : length;
+    const known = this.#byFixed.get(view, fixed, length) - 1;
+    if (
+      known >= 0 &&
+      this.#lengths[known] === size &&
+      (size === 0 || same(view, floating, this.#floating, 16 * known, size))
+    ) {
+      return this.#texts[known]!;
+    }
+    return this.#ask(view, fixed, floating, length);
+  }
+
+  #ask(view: DataView, fixed: number, floating: number, length: number): IdentityTexts {
+    const identity = this.#map.names?.identify(
+      this.#textOf(view, fixed, length),
+      floating < 0 ? undefined : this.#textOf(view, floating, length),
+    );
+    const texts = {
+      floatingIp: bytesOf(identity?.floatingIp),
+      port: bytesOf(identity?.port),
+      project: bytesOf(identity?.project),
+      server: bytesOf(identity?.server),
+    };
+    if (this.#texts.length === REMEMBERED) this.#forget();
+    const place = this.#texts.push(texts) - 1;
+    this.#lengths[place] = floating < 0 ? 0 : length;
+    for (let i = 0; floating >= 0 && i < length; i++)
+      this.#floating.setUint8(16 * place + i, view.getUint8(floating + i));
+    this.#byFixed.set(view, fixed, length, place + 1);
+    return texts;
+  }
+
+  #forget(): void {
+    this.#version = this.#map.version;
+    this.#byFixed.clear();
+    this.#texts = [];
+  }
+
+  #textOf(view: DataView, at: number, length: number): string {
+    const from = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    return Buffer.from(this.#scratch.subarray(0, writeIp(this.#scratch, 0, from, at, length))).toString();
+  }
+}
+
+function bytesOf(text: string | undefined): Uint8Array | undefined {
+  if (text === undefined) return undefined;
+  let bytes = Buffer.from(text);
+  // Half a character would be no text.
+  for (let end = text.length; bytes.length > LONGEST_NAME; end--) bytes = Buffer.from(text.slice(0, end));
+  return bytes;
+}

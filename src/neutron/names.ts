@@ -1,0 +1,197 @@
+import { parseIp } from '../wire/ip-text.ts';
+
+/** What Neutron knows of a floating address. */
+export interface FloatingName {
+  readonly id: string;
+  readonly floating: string;
+  readonly fixed: string | undefined;
+  readonly port: string | undefined;
+  readonly router: string | undefined;
+  readonly project: string | undefined;
+}
+
+/** What Neutron knows of a port. */
+export interface PortName {
+  readonly id: string;
+  readonly addresses: readonly string[];
+  readonly project: string | undefined;
+  readonly device: string | undefined;
+}
+
+/** A packet log that somebody asked Neutron for (`openstack network log create`). */
+export interface LogName {
+  readonly id: string;
+  readonly project: string | undefined;
+  readonly resource: string | undefined;
+  readonly target: string | undefined;
+  /** ALL, ACCEPT or DROP. */
+  readonly event: string;
+}
+
+/** What is behind an address: each only when the map says so without doubt. */
+export interface Identity {
+  readonly floatingIp: string | undefined;
+  readonly port: string | undefined;
+  readonly project: string | undefined;
+  readonly server: string | undefined;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+const LISTS = ['floating_ips', 'ports', 'servers', 'logs', 'routers', 'projects'] as const;
+type ListName = (typeof LISTS)[number];
+
+/** The names in a map file. Its lists are what `openstack … list --long -f json` prints, in an object by their names. */
+export class Names {
+  readonly #floating = new Map<string, FloatingName>();
+  readonly #ports = new Map<string, PortName>();
+  readonly #byAddress = new Map<string, PortName[]>();
+  readonly #servers = new Map<string, { readonly name: string; readonly addresses: ReadonlySet<string> }>();
+  readonly #serversByAddress = new Map<string, string[]>();
+  readonly logs: readonly LogName[];
+
+  /** Throws an Error that says what is not as it should be. */
+  constructor(value: unknown) {
+    const lists = listsOf(value);
+    for (const row of lists.floating_ips) this.#addFloating(row);
+    for (const row of lists.ports) this.#addPort(row);
+    for (const row of lists.servers) this.#addServer(row);
+    this.logs = lists.logs.flatMap((row) => {
+      const id = text(row, 'ID', 'id');
+      // A log that is switched off logs nothing.
+      if (id === undefined || row.Enabled === false || row.enabled === false) return [];
+      return [
+        {
+          id,
+          project: text(row, 'Project', 'Project ID', 'project_id'),
+          resource: text(row, 'Resource', 'resource_id'),
+          target: text(row, 'Target', 'target_id'),
+          event: text(row, 'Event', 'event') ?? 'ALL',
+        },
+      ];
+    });
+  }
+
+  /** How many floating addresses and ports it names. */
+  get size(): number {
+    return this.#floating.size + this.#ports.size;
+  }
+
+  /** Who is behind a fixed address, and behind a floating one that stands for it; texts as `writeIp` writes them. */
+  identify(fixed: string, floating: string | undefined): Identity {
+    const named = floating === undefined ? undefined : this.#floating.get(floating);
+    // The map is of today: of an address that was another's at the time it says nothing.
+    const own = named?.fixed === fixed ? named : undefined;
+    const port = own?.port === undefined ? this.#onlyPort(fixed) : (this.#ports.get(own.port) ?? undefined);
+    return {
+      floatingIp: own?.id,
+      port: own?.port ?? port?.id,
+      project: own?.project ?? port?.project,
+      server: this.#serverOf(port, fixed, own?.floating),
+    };
+  }
+
+  /** The port whose id begins so: Neutron cuts it to 11 characters in the names of devices. Undefined when there are several. */
+  portByPrefix(prefix: string): PortName | undefined {
+    let found: PortName | undefined;
+    for (const port of this.#ports.values()) {
+      if (!port.id.startsWith(prefix)) continue;
+      if (found !== undefined) return undefined;
+      found = port;
+    }
+    return found;
+  }
+
+  /** Fixed addresses of several projects may be the same: then nobody is named. */
+  #onlyPort(fixed: string): PortName | undefined {
+    const ports = this.#byAddress.get(fixed);
+    return ports?.length === 1 ? ports[0] : undefined;
+  }
+
+  #serverOf(port: PortName | undefined, fixed: string, floating: string | undefined): string | undefined {
+    const byDevice = port?.device === undefined ? undefined : this.#servers.get(port.device);
+    if (byDevice) return byDevice.name;
+    const ids = this.#serversByAddress.get(fixed) ?? [];
+    const servers = ids.map((id) => this.#servers.get(id)).filter((server) => server !== undefined);
+    const both = floating === undefined ? [] : servers.filter(({ addresses }) => addresses.has(floating));
+    if (both.length === 1) return both[0]?.name;
+    // Without a port to tell them apart, an address that the map shows once is that of one server.
+    return servers.length === 1 && (this.#byAddress.get(fixed)?.length ?? 0) <= 1 ? servers[0]?.name : undefined;
+  }
+
+  #addFloating(row: Row): void {
+    const id = text(row, 'ID', 'id');
+    const floating = address(text(row, 'Floating IP Address', 'floating_ip_address'));
+    if (id === undefined || floating === undefined) return;
+    this.#floating.set(floating, {
+      id,
+      floating,
+      fixed: address(text(row, 'Fixed IP Address', 'fixed_ip_address')),
+      port: text(row, 'Port', 'port_id'),
+      router: text(row, 'Router', 'router_id'),
+      project: text(row, 'Project', 'Project ID', 'project_id'),
+    });
+  }
+
+  #addPort(row: Row): void {
+    const id = text(row, 'ID', 'id');
+    if (id === undefined) return;
+    const fixed = row['Fixed IP Addresses'] ?? row.fixed_ips;
+    const rows = Array.isArray(fixed) ? (fixed as Row[]) : [];
+    const addresses = rows.flatMap((one) => address(text(one, 'ip_address')) ?? []);
+    const port = {
+      id,
+      addresses,
+      project: text(row, 'Project', 'Project ID', 'project_id'),
+      device: text(row, 'Device ID', 'device_id'),
+    };
+    this.#ports.set(id, port);
+    for (const one of addresses) this.#byAddress.set(one, [...(this.#byAddress.get(one) ?? []), port]);
+  }
+
+  #addServer(row: Row): void {
+    const id = text(row, 'ID', 'id');
+    const name = text(row, 'Name', 'name');
+    if (id === undefined || name === undefined) return;
+    const networks = row.Networks ?? row.addresses;
+    const lists = typeof networks === 'object' && networks !== null ? Object.values(networks) : [];
+    const addresses = new Set(lists.flat().flatMap((one) => (typeof one === 'string' ? (address(one) ?? []) : [])));
+    this.#servers.set(id, { name, addresses });
+    for (const one of addresses) this.#serversByAddress.set(one, [...(this.#serversByAddress.get(one) ?? []), id]);
+  }
+}
+
+/** A bare list is that of floating addresses. */
+function listsOf(value: unknown): { readonly [Name in ListName]: readonly Row[] } {
+  const object = Array.isArray(value) ? { floating_ips: value } : value;
+  if (typeof object !== 'object' || object === null)
+    throw new Error(`neither a list nor an object with ${LISTS.join(', ')}`);
+  const lists = Object.fromEntries(LISTS.map((name) => [name, [] as Row[]])) as { [Name in ListName]: Row[] };
+  for (const [name, rows] of Object.entries(object)) {
+    if (!(LISTS as readonly string[]).includes(name)) throw new Error(`"${name}" is none of ${LISTS.join(', ')}`);
+    if (!Array.isArray(rows)) throw new Error(`"${name}" is no list`);
+    for (const [index, row] of rows.entries()) {
+      if (typeof row !== 'object' || row === null) throw new Error(`"${name}": entry ${index + 1} is no object`);
+      lists[name as ListName].push(row as Row);
+    }
+  }
+  return lists;
+}
+
+function text(row: Row, ...names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = row[name];
+    if (typeof value === 'string' && value !== '' && value !== 'None') return value;
+  }
+  return undefined;
+}
+
+/** An address as `writeIp` writes it, so that texts can be compared. */
+function address(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const bytes = parseIp(value);
+  return bytes === undefined
+    ? undefined
+    : bytes.length === 4
+      ? value
+      : new URL(`http://[${value}]`).hostname.slice(1, -1);
+}

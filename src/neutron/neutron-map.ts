@@ -1,0 +1,78 @@
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { parseJson } from './json-fault.ts';
+import { Names } from './names.ts';
+
+/** How often the file is looked at, in ms. */
+const LOOK_MS = 1000;
+
+/** Reads a map file. Throws an Error with its path and, where it can be known, line and column. */
+export function readNames(file: string): Names {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`${file}: cannot be read: ${(error as Error).message.split(',')[0]}`);
+  }
+  const parsed = parseJson(text);
+  if ('fault' in parsed)
+    throw new Error(`${file}:${parsed.fault.line}:${parsed.fault.column}: ${parsed.fault.message}`);
+  try {
+    return new Names(parsed.value);
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}`);
+  }
+}
+
+const maps = new Map<string, NeutronMap>();
+
+/** The names of `[neutron] map=`, read again when the file changes. A file that is broken leaves the names that were there. */
+export class NeutronMap {
+  /** The map of this file, which the plugins of a thread share; undefined when there is none. Each `open` needs a `close`. */
+  static of(file: string): NeutronMap | undefined {
+    if (file === '') return undefined;
+    const known = maps.get(file) ?? new NeutronMap(file);
+    maps.set(file, known);
+    return known;
+  }
+
+  readonly #file: string;
+  #names: Names | undefined;
+  #users = 0;
+  /** Changes with the names. */
+  version = 0;
+  #report: (message: string) => void = () => {};
+  readonly #onChange = () => this.#read();
+
+  private constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Undefined until a whole file was read. */
+  get names(): Names | undefined {
+    return this.#names;
+  }
+
+  /** Reads the file and watches it; `report` is told what is wrong with it, once for each change. */
+  open(report: (message: string) => void): void {
+    if (this.#users++ > 0) return;
+    this.#report = report;
+    this.#read();
+    watchFile(this.#file, { interval: LOOK_MS, persistent: false }, this.#onChange);
+  }
+
+  close(): void {
+    if (this.#users === 0 || --this.#users > 0) return;
+    unwatchFile(this.#file, this.#onChange);
+    maps.delete(this.#file);
+  }
+
+  #read(): void {
+    try {
+      this.#names = readNames(this.#file);
+      this.version++;
+    } catch (error) {
+      const kept = this.#names === undefined ? 'there are no names yet' : 'the names from before are kept';
+      this.#report(`${(error as Error).message}; ${kept}`);
+    }
+  }
+}
