@@ -1,4 +1,4 @@
-// What JavaScript sees: { Socket, notify, lockFile, localOffset, clockSynchronized, keepCapabilities, limitCapabilities }. src/system/native.ts documents each.
+// What JavaScript sees: { Socket, connectDatagram, sendLines, notify, lockFile, localOffset, clockSynchronized, keepCapabilities, limitCapabilities }. src/system/native.ts documents each.
 #include "flowlogd.h"
 
 #define METHOD(name, function) {name, NULL, function, NULL, NULL, NULL, napi_default_method, NULL}
@@ -29,6 +29,10 @@ NAPI_MODULE_INIT() {
   size_t count = sizeof members / sizeof *members;
   if (napi_define_class(env, "Socket", NAPI_AUTO_LENGTH, new_socket, NULL, count, members, &class) != napi_ok ||
       napi_set_named_property(env, exports, "Socket", class) != napi_ok ||
+      napi_create_function(env, "connectDatagram", NAPI_AUTO_LENGTH, connect_datagram, NULL, &function) != napi_ok ||
+      napi_set_named_property(env, exports, "connectDatagram", function) != napi_ok ||
+      napi_create_function(env, "sendLines", NAPI_AUTO_LENGTH, send_lines, NULL, &function) != napi_ok ||
+      napi_set_named_property(env, exports, "sendLines", function) != napi_ok ||
       napi_create_function(env, "notify", NAPI_AUTO_LENGTH, notify, NULL, &function) != napi_ok ||
       napi_set_named_property(env, exports, "notify", function) != napi_ok ||
       napi_create_function(env, "lockFile", NAPI_AUTO_LENGTH, lock_file, NULL, &function) != napi_ok ||

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <uv.h>
 
 // In lengths[]: the datagram was longer than its slot.
@@ -75,6 +76,10 @@ napi_value unref_loop(napi_env env, napi_callback_info info);
 napi_value close_socket(napi_env env, napi_callback_info info);
 void finalize_socket(napi_env env, void *data, void *hint);
 
+// datagram.c: the length of the address of a unix socket, whose name is abstract when it begins with @; 0 when it is too long.
+socklen_t unix_address(struct sockaddr_un *address, const char *path, size_t length);
+napi_value connect_datagram(napi_env env, napi_callback_info info);
+napi_value send_lines(napi_env env, napi_callback_info info);
 napi_value notify(napi_env env, napi_callback_info info);
 napi_value lock_file(napi_env env, napi_callback_info info);
 napi_value local_offset(napi_env env, napi_callback_info info);

@@ -1,23 +1,19 @@
 // notify(path, text): sd_notify(3), for which Node has no datagram sockets of the unix family.
 #include "flowlogd.h"
 
-#include <stddef.h>
-#include <string.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 static bool notify_now(const char *path, size_t path_length, const char *text, size_t length) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (path_length == 0 || path_length >= sizeof address.sun_path) return false;
-  memcpy(address.sun_path, path, path_length);
-  if (path[0] == '@') address.sun_path[0] = '\0'; // the abstract namespace
+  struct sockaddr_un address;
+  socklen_t size = unix_address(&address, path, path_length);
+  if (size == 0) return false;
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   // A full queue means a busy service manager: worth a moment's wait, not worth ours for ever.
   const struct timeval second = {.tv_sec = 1};
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second);
-  socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_length);
   ssize_t sent = sendto(fd, text, length, MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
   close(fd);
   return sent == (ssize_t)length;

@@ -1,21 +1,18 @@
 import type { OptionSpecs } from '../config/option.ts';
-import { deliveryOptions, senderSettings } from '../delivery/options.ts';
+import { acknowledgedOptions, senderSettings } from '../delivery/options.ts';
 import type { SenderSettings } from '../delivery/sender-settings.ts';
-
-// A database says what it has: nothing is sent again in doubt.
-const { resend: _, ...delivery } = deliveryOptions;
 
 /** The delivery options of a database output. */
 export const databaseDeliveryOptions = {
-  ...delivery,
+  ...acknowledgedOptions,
   reconnect: {
-    ...delivery.reconnect,
+    ...acknowledgedOptions.reconnect,
     min: 0,
     default: 2,
     doc: 'Longest time between two attempts to connect; the first ones follow each other faster. 0, with which ulogd2 gave up for good, counts as 1.',
   },
   connect_timeout: {
-    ...delivery.connect_timeout,
+    ...acknowledgedOptions.connect_timeout,
     min: 0,
     default: 10,
     doc: 'How long one attempt to connect may take; 0 is 10.',

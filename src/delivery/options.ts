@@ -59,6 +59,10 @@ export const deliveryOptions = {
   },
 } as const satisfies OptionSpecs;
 
+const { resend: _, ...withoutResend } = deliveryOptions;
+/** Those of a destination that says what it has, so that nothing is sent again in doubt. */
+export const acknowledgedOptions = withoutResend;
+
 /** The values of these options. */
 export type DeliveryOptions = { readonly [Key in keyof typeof deliveryOptions]: Key extends 'spool' ? string : number };
 

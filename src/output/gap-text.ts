@@ -50,14 +50,14 @@ export const gapAsPairs = (gap: Gap): string[] =>
 /** The gap as text without a time of its own. */
 export function gapAsText(gap: Gap): string {
   const facts = `input=${gap.input} from=${timeText(gap.from)} to=${timeText(gap.to)} lost=${gap.lost} exact=${gap.exact ? 1 : 0}`;
-  return `flowlogd: gap ${facts} cause="${gap.cause}"`;
+  return `gap ${facts} cause="${gap.cause}"`;
 }
 
 /** The gap as a line like those of syslog, written on `host`. */
 export function gapAsLine(gap: Gap, host: string): string {
   const time = new LocalTime();
   time.update(Math.floor(gap.to / 1000));
-  return `${time.syslog} ${host} ${gapAsText(gap)}`;
+  return `${time.syslog} ${host} flowlogd: ${gapAsText(gap)}`;
 }
 
 /** Local time with microseconds and zone; `time` is in ms since 1970. */

@@ -90,7 +90,7 @@ export default defineOutput({
         return true;
       },
       ...serviceOf(file),
-      gap: (gap) => file.note(`# ${gapAsText(gap)}`),
+      gap: (gap) => file.note(`# flowlogd: ${gapAsText(gap)}`),
     };
   },
 });

@@ -1,6 +1,14 @@
+import { acknowledgedOptions } from '../delivery/options.ts';
+import { UnixDatagramDestination } from '../delivery/unix-datagram.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { LocalTime } from '../system/local-time.ts';
-import { notify } from '../system/native.ts';
+import { writeBytes } from '../wire/ascii.ts';
+import { LineBuffer } from '../wire/line-buffer.ts';
+import { serviceOf } from './file-sink.ts';
+import { gapAsText } from './gap-text.ts';
+import { LineSender } from './line-sender.ts';
+
+const NEWLINE = 0x0a;
 
 /** Numbers of syslog (RFC 5424, 6.2.1) by ulogd's words. */
 const FACILITIES: Readonly<Record<string, number>> = {
@@ -28,33 +36,49 @@ export default defineOutput({
     },
     level: { type: 'choice', choices: Object.keys(LEVELS), default: 'LOG_NOTICE', doc: 'Severity of the lines.' },
     socket: { type: 'string', default: '/dev/log', doc: 'Socket on which the system takes lines for its log.' },
+    ...acknowledgedOptions,
+    reconnect: { ...acknowledgedOptions.reconnect, default: 1 },
   },
   reads: {
     print: { type: 'string' },
   },
-  link({ options, read, compat, memory, clock, log, id }) {
-    const { socket } = options;
+  link(link) {
+    const { options, read, compat, shared, clock, log, id } = link;
+    const sink = shared(() => {
+      const destination = () => new UnixDatagramDestination(options.socket);
+      return new LineSender(destination, { ...options, resend: 0 }, `${id}:SYSLOG`, log);
+    });
     const print = read.print;
     const priority = (FACILITIES[options.facility] || INSTEAD_OF_KERN) * 8 + (LEVELS[options.level] ?? 5);
     const ident = `${compat ? 'ulogd' : 'flowlogd'}[${process.pid}]`;
-    const text = Buffer.from(memory.buffer);
     const time = new LocalTime();
-    let head = '';
-    let failing = false;
+    const head = new LineBuffer(256);
+
+    /** Brings what lines begin with up to date: once a second. */
+    function updateHead(): void {
+      if (!time.update(clock.seconds)) return;
+      head.length = 0;
+      head.append(`<${priority}>${time.syslog} ${ident}: `);
+    }
 
     return {
-      // A line is a system call of its own, beside which making a string costs nothing.
-      run({ value, extra, valid }) {
-        if (valid[print] === 0 || extra[print] === 0) return false;
-        if (time.update(clock.seconds)) head = `<${priority}>${time.syslog} ${ident}: `;
-        const start = value[print]!;
-        const sent = notify(socket, head + text.toString('utf8', start, start + extra[print]!));
-        if (sent !== !failing) {
-          failing = !sent;
-          if (failing) log.error(`${id}:SYSLOG: ${socket} takes no lines; they are lost and counted until it does`);
-          else log.notice(`${id}:SYSLOG: ${socket} takes lines again`);
-        }
-        return sent;
+      run(record) {
+        const length = record.valid[print] === 1 ? record.extra[print]! : 0;
+        if (length === 0) return false;
+        updateHead();
+        const { buffer } = sink;
+        buffer.ensure(head.length + length + 1);
+        const { bytes, view } = buffer;
+        let at = writeBytes(view, buffer.length, head.view, 0, head.length);
+        at = writeBytes(view, at, record.view, record.value[print]!, length);
+        if (bytes[at - 1] !== NEWLINE) bytes[at++] = NEWLINE; // where one line ends
+        sink.endLine(at);
+        return true;
+      },
+      ...serviceOf(sink),
+      gap(gap) {
+        updateHead();
+        sink.note(`${Buffer.from(head.bytes.subarray(0, head.length))}${gapAsText(gap)}`);
       },
     };
   },

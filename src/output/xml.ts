@@ -134,7 +134,7 @@ export default defineOutput({
       },
       ...serviceOf(file),
       // Nothing ends a comment before its time.
-      gap: (gap) => file.note(`<!-- ${gapAsText(gap).replaceAll('--', '- -')} -->`),
+      gap: (gap) => file.note(`<!-- flowlogd: ${gapAsText(gap).replaceAll('--', '- -')} -->`),
     };
   },
 });

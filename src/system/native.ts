@@ -59,6 +59,8 @@ export const NETLINK_OPTION = {
 
 interface Addon {
   Socket: new (protocol: number, namespacePath?: string) => NativeSocket;
+  connectDatagram(path: string): number;
+  sendLines(fd: number, bytes: Uint8Array, from: number): Promise<[at: number, errno: number]>;
   notify(path: string, text: string): boolean;
   lockFile(fd: number): number;
   localOffset(seconds: number): number;
@@ -95,6 +97,20 @@ export function openNativeSocket(protocol: number, namespacePath?: string): Nati
 /** Has sockets opened by someone else: benchmarks replay recorded datagrams through whole stacks. */
 export function replaceNativeSockets(opener: OpenSocket): void {
   open = opener;
+}
+
+/** Connects to the datagram socket of the unix family at `path` and returns a descriptor. Throws ErrnoException. */
+export function connectDatagram(path: string): number {
+  return addon().connectDatagram(path);
+}
+
+/**
+ * Sends each line behind `from`, with its line end, as a datagram of its own, in a thread that waits while the peer is slow,
+ * half a second at most. Resolves with where the first line begins that was not sent, and the errno that says why (0: all are).
+ * `bytes` must not change, and `fd` must not be closed, before it does.
+ */
+export function sendLines(fd: number, bytes: Uint8Array, from: number): Promise<[at: number, errno: number]> {
+  return addon().sendLines(fd, bytes, from);
 }
 
 /**

@@ -48,6 +48,8 @@ export class OutputFile {
   readonly #guard: DiskGuard;
   readonly #format: FileFormat;
   readonly #report: (message: string) => void;
+  /** A batch is written in parts of this size; no part fills a file beyond what it may hold. */
+  readonly #partSize: number;
   #isFailing = false;
   #isGuarded = false;
   /** Bytes at the beginning of `buffer` that complete a record whose first part is on the disk. */
@@ -69,6 +71,7 @@ export class OutputFile {
     const series = typeof target === 'string' ? seriesOf(target) : target;
     this.#report = report;
     this.#format = { ...LINES, ...format };
+    this.#partSize = Math.min(FLUSH_SIZE, keeping.rotateSize > 0 ? keeping.rotateSize / 2 : FLUSH_SIZE);
     this.#guard = new DiskGuard(series.directory, keeping.minFree);
     this.#file = new NamedFile(series, this.#format, keeping, report);
   }
@@ -93,7 +96,7 @@ export class OutputFile {
   endLine(at: number): void {
     this.buffer.length = at;
     this.pending++;
-    if (at >= FLUSH_SIZE) this.flush();
+    if (at >= this.#partSize) this.flush();
   }
 
   /** Writes lines of the daemon's own behind the records that are there: no record, and counted as none. */

@@ -1,6 +1,7 @@
 // Plugins with what stands at their other end: nfacct rules, rsyslogd, tcpdump, tshark, xmllint, a program on a socket.
-import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
@@ -129,15 +130,19 @@ template(name="all" type="string" string="%syslogfacility-text%.%syslogseverity-
 *.* action(type="omfile" file="${join(folder, 'messages')}" template="all")
 `,
     );
-    const rsyslogd = lab.start([
-      'rsyslogd',
-      '-n',
-      '-f',
-      join(folder, 'rsyslog.conf'),
-      '-i',
-      join(folder, 'rsyslog.pid'),
-    ]);
-    await until('rsyslogd listens', () => existsSync(socket));
+    const startRsyslogd = async () => {
+      rmSync(socket, { force: true });
+      const words = ['-n', '-f', join(folder, 'rsyslog.conf'), '-i', join(folder, 'rsyslog.pid')];
+      const started = lab.start(['rsyslogd', ...words]);
+      await until('rsyslogd listens', () => existsSync(socket));
+      return started;
+    };
+    const kill = async (child: ChildProcess) => {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      rmSync(join(folder, 'rsyslog.pid'), { force: true });
+    };
+    let rsyslogd = await startRsyslogd();
     const daemon = await Daemon.start(
       lab,
       `[global]
@@ -160,13 +165,28 @@ socket="${socket}"
         /^local3\.warning flowlogd {1,2}a<b & c IN= OUT=lo .*SRC=127\.0\.0\.1 DST=127\.0\.0\.1 .*DPT=9 /,
       );
     }
-    // Nobody listens any more: that is said once, and each lost line is counted.
-    rsyslogd.kill('SIGKILL');
-    await new Promise((resolve) => rsyslogd.once('exit', resolve));
+    // Killed and started again: what came meanwhile waits, and arrives.
+    await kill(rsyslogd);
     sendDatagrams(lab, namespace, 5);
-    await daemon.logged('takes no lines');
+    await daemon.logged('wait in memory');
+    rsyslogd = await startRsyslogd();
+    await until('15 lines are in its file', () => lines().length >= 15);
+    // One that does not read keeps nothing from being read here.
+    rsyslogd.kill('SIGSTOP');
+    sendDatagrams(lab, namespace, 200);
+    await until('all are read', async () => {
+      daemon.signal('SIGUSR1');
+      return daemon.log.includes('log1:NFLOG: 215 events received');
+    });
+    rsyslogd.kill('SIGCONT');
+    await until('215 lines are in its file', () => lines().length >= 215);
+    await daemon.logged(': connected');
+    // Nobody listens to the last ones: each is counted.
+    await kill(rsyslogd);
+    sendDatagrams(lab, namespace, 7);
+    await daemon.logged('wait in memory', 2);
     expect(await daemon.stop()).toBe(0);
-    expect(daemon.log).toContain('sys1:SYSLOG: 10 written');
-    expect(daemon.log.split('takes no lines').length).toBe(2);
+    expect(lines().length).toBe(215);
+    expect(daemon.log).toContain('sys1:SYSLOG: 215 written, 7 dropped: stopped');
   });
 });

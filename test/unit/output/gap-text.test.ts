@@ -64,7 +64,7 @@ test('a gap as pairs has the names of JSON, and booleans as numbers', () => {
 });
 
 test('a gap as text says the same without a time of its own', () => {
-  expect(gapAsLine(gap, 'gw').endsWith(` gw ${gapAsText(gap)}`)).toBe(true);
+  expect(gapAsLine(gap, 'gw').endsWith(` gw flowlogd: ${gapAsText(gap)}`)).toBe(true);
 });
 
 test('half a line of JSON becomes text within a whole one', () => {
