@@ -12,7 +12,7 @@ export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const PACKAGES = {
   // g++ because node-gyp links with it, also plain C.
   compiler: ['gcc', 'g++', 'make', 'python3'],
-  lab: ['iptables', 'iproute2', 'conntrack', 'iputils-ping', 'procps'],
+  lab: ['iptables', 'iproute2', 'conntrack', 'iputils-ping', 'procps', 'e2fsprogs'],
   ulogd: ['ulogd2', 'ulogd2-json', 'ulogd2-pcap', 'nftables'],
   // What reads what plugins write, and writes what they read; systemd, for what it thinks of the unit.
   peers: [
@@ -37,6 +37,7 @@ const COMMANDS = {
   iproute2: 'ip',
   'iputils-ping': 'ping',
   procps: 'sysctl',
+  e2fsprogs: 'mkfs.ext4',
   nftables: 'nft',
   ulogd2: 'ulogd',
   rsyslog: 'rsyslogd',
