@@ -11,7 +11,8 @@ import { TestDaemon } from '../support/test-daemon.ts';
 vi.mock('../../src/system/native.ts', async (original) => ({
   ...(await original<object>()),
   openNativeSocket: (await import('../support/fake-netlink.ts')).openFakeSocket,
-  notify: (await import('../support/fake-log.ts')).notifyFile,
+  connectDatagram: (await import('../support/fake-log.ts')).openLogFile,
+  sendLines: (await import('../support/fake-log.ts')).writeLogFile,
 }));
 vi.mock('node:os', async (original) => ({ ...(await original<object>()), hostname: () => 'router.example.net' }));
 
