@@ -2,6 +2,8 @@
 # file-outputs.sh OUTPUT...: CPU per event of ulogd2 over that of flowlogd for each file output, both at once on the same kernel events,
 # and of tcpdump beside PCAP. As root, on a quiet machine. N=events RATE=per second; needs Debian's ulogd2 and its plugins, tcpdump, rsyslog.
 set -u
+# A /dev of its own, for the log of SYSLOG: ulogd2 knows no other place.
+[ -n "${UNSHARED:-}" ] || UNSHARED=1 exec unshare -m --propagation private "$0" "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 N=${N:-200000} RATE=${RATE:-40000}
 PLUGINS=$(dirname "$(find /usr/lib -name ulogd_inppkt_NFLOG.so | head -1)")
@@ -9,7 +11,7 @@ NS=fl-files-$$ W=$(mktemp -d)
 in_ns() { ip netns exec $NS "$@"; }
 lab_down() {
   local p
-  for p in $(ip netns pids $NS 2>/dev/null); do kill "$p" 2>/dev/null; done
+  for p in $(ip netns pids $NS 2>/dev/null) ${LOGGER:-}; do kill "$p" 2>/dev/null; done
   ip netns del $NS 2>/dev/null
   rm -rf "$W"
 }
@@ -20,15 +22,17 @@ gcc -O2 -o "$W/paced" -xc - <<'C' || exit 1
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
-// paced COUNT RATE: UDP datagrams of 64 bytes to 127.0.0.1:9, so many a second.
+// paced COUNT RATE: UDP datagrams of 64 bytes over loopback, so many a second, each a connection of its own.
 int main(int argc, char **argv) {
   long count = atol(argv[1]), rate = atol(argv[2]);
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in to = {.sin_family = AF_INET};
   char text[64] = "bench";
   struct timespec next;
   clock_gettime(CLOCK_MONOTONIC, &next);
   for (long i = 0; i < count; i++) {
+    to.sin_port = htons(1024 + i % 60000);
+    to.sin_addr.s_addr = htonl(0x7f010001 + i / 60000);
     sendto(fd, text, sizeof text, 0, (struct sockaddr *)&to, sizeof to);
     if (i % 100) continue;
     next.tv_nsec += 100000000000L / rate;
@@ -37,9 +41,31 @@ int main(int argc, char **argv) {
   }
 }
 C
-in_ns iptables -A OUTPUT -t raw -p udp -j NOTRACK
 in_ns iptables -A INPUT -p udp -j DROP
 for group in 40 41 42; do in_ns iptables -A OUTPUT -p udp -j NFLOG --nflog-group $group --nflog-prefix 'bench '; done
+
+in_ns sysctl -qw net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1 net.netfilter.nf_conntrack_events=1
+
+# A rsyslogd on /dev/log that writes nothing.
+logger() {
+  mkdir -p "$W/dev"
+  mount -t tmpfs tmpfs "$W/dev"
+  local node
+  for node in null zero full random urandom tty; do touch "$W/dev/$node" && mount --bind /dev/$node "$W/dev/$node"; done
+  mount --move "$W/dev" /dev
+  printf 'module(load="imuxsock" SysSock.Name="/dev/log" SysSock.RateLimit.Interval="0")\n*.* action(type="omfile" file="%s/messages")\n' "$W" >"$W/rsyslog.conf"
+  rsyslogd -n -f "$W/rsyslog.conf" -i "$W/rsyslog.pid" &
+  LOGGER=$!
+  while [ ! -S /dev/log ]; do sleep 0.1; done
+}
+# Conntrack alone is what NACCT reads; packets cost less without it.
+tracking() {
+  in_ns iptables -t raw -F
+  [ "$1" = NACCT ] || in_ns iptables -t raw -A OUTPUT -p udp -j NOTRACK
+  in_ns iptables -F OUTPUT
+  [ "$1" = NACCT ] && in_ns iptables -A OUTPUT -p udp -m conntrack --ctstate NEW -j ACCEPT && return
+  for group in 40 41 42; do in_ns iptables -A OUTPUT -p udp -j NFLOG --nflog-group $group --nflog-prefix 'bench '; done
+}
 
 # CPU seconds of a process and all its threads, by the scheduler.
 cpu() { cat /proc/"$1"/task/*/schedstat | awk '{s += $1} END {printf "%.6f", s / 1e9}'; }
@@ -69,8 +95,10 @@ conf() {
   } >"$W/$1.conf"
 }
 run() {
-  local output=$1 pids=() names=() before=() i p
+  local output=$1 pids=() names=() before=() events=$N i p
   rm -rf "$W/ref" "$W/our" "$W/dump"
+  tracking "$output"
+  [ "$output" = SYSLOG ] && logger
   conf ref 40 "$output"
   conf our 41 "$output"
   [ -n "$FLOWLOGD_ONLY" ] || { ip netns exec $NS ulogd -c "$W/ref.conf" & names+=(ulogd2); pids+=($!); }
@@ -78,19 +106,23 @@ run() {
   if [ "$output" = PCAP ]; then ip netns exec $NS tcpdump -i nflog:42 -B 65536 -w "$W/dump" 2>/dev/null & names+=(tcpdump); pids+=($!); fi
   sleep 3
   in_ns "$W/paced" 20000 20000
+  [ "$output" = NACCT ] && in_ns conntrack -F 2>/dev/null
   sleep 2 # all are warm
   for i in "${!pids[@]}"; do before[i]=$(cpu "${pids[i]}"); done
   in_ns "$W/paced" "$N" "$RATE"
-  sleep 2
+  [ "$output" = NACCT ] && in_ns conntrack -F 2>/dev/null
+  sleep 3
+  # Of each connection, begin and end are events.
+  [ "$output" = NACCT ] && events=$((2 * N))
   for i in "${!pids[@]}"; do
     p=${pids[i]}
-    awk -v o="$output" -v n="${names[i]}" -v a="${before[i]}" -v b="$(cpu "$p")" -v c="$N" 'BEGIN {printf "%s %s %.2f us\n", o, n, (b - a) * 1e6 / c}'
+    awk -v o="$output" -v n="${names[i]}" -v a="${before[i]}" -v b="$(cpu "$p")" -v c="$events" 'BEGIN {printf "%s %s %.2f us\n", o, n, (b - a) * 1e6 / c}'
   done
   kill "${pids[@]}" 2>/dev/null
   wait "${pids[@]}" 2>/dev/null
   [ -s "$W/our.err" ] && head -3 "$W/our.err"
   case $output in
-    SYSLOG) ;;
+    SYSLOG) echo "  both: $(grep -c 'ulogd\[' "$W/messages") lines" ;;
     PCAP) for i in ref/out our/out dump; do [ -e "$W/$i" ] && echo "  $i: $(tcpdump -nr "$W/$i" 2>/dev/null | wc -l) packets"; done ;;
     *) for i in ref our; do [ -d "$W/$i" ] && echo "  $i: $(cat "$W/$i"/* | wc -l) lines"; done ;;
   esac
