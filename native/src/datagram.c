@@ -4,16 +4,12 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define LINES_AT_ONCE 64
 // Room for what the log daemon has not read; the kernel bounds it by net.core.wmem_max and net.unix.max_dgram_qlen.
 #define SEND_BUFFER (1 << 20)
-// Nanoseconds to wait for room: at first, at most, and together before who asked is told.
-#define SHORTEST_WAIT 100000
-#define LONGEST_WAIT 20000000
-#define PATIENCE 500000000
 
 socklen_t unix_address(struct sockaddr_un *address, const char *path, size_t length) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -35,7 +31,10 @@ napi_value connect_datagram(napi_env env, napi_callback_info info) {
   if (size == 0) return throw_errno(env, "connect", ENAMETOOLONG);
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return throw_errno(env, "socket", errno);
+  // A thread that sends looks up once in a while, so that it can be told to end.
+  const struct timeval patience = {.tv_usec = 500000};
   const int room = SEND_BUFFER;
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
   if (connect(fd, (const struct sockaddr *)&address, size) < 0) {
     int error = errno;
@@ -60,7 +59,6 @@ struct lines {
 static void send_lines_now(napi_env env, void *data) {
   (void)env;
   struct lines *l = data;
-  long wait = SHORTEST_WAIT, waited = 0;
   while ((size_t)l->at < l->length) {
     struct iovec parts[LINES_AT_ONCE];
     struct mmsghdr messages[LINES_AT_ONCE];
@@ -72,17 +70,8 @@ static void send_lines_now(napi_env env, void *data) {
       messages[count] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[count], .msg_iovlen = 1}};
       at = end;
     }
-    int sent = sendmmsg(l->fd, messages, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int sent = sendmmsg(l->fd, messages, count, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno == EAGAIN && waited < PATIENCE) {
-      // A sender that blocks is woken for every datagram that is read; this one finds the queue empty.
-      nanosleep(&(struct timespec){.tv_nsec = wait}, NULL);
-      waited += wait;
-      if (wait < LONGEST_WAIT) wait *= 2;
-      continue;
-    }
-    wait = SHORTEST_WAIT;
-    waited = 0;
     if (sent < 0) {
       l->error = errno;
       return;
