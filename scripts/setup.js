@@ -50,7 +50,13 @@ const COMMANDS = {
 };
 
 /** What a package starts. */
-const UNITS = { ulogd2: 'ulogd2', postgresql: 'postgresql', 'mariadb-server': 'mariadb' };
+const UNITS = {
+  ulogd2: 'ulogd2',
+  postgresql: 'postgresql',
+  'mariadb-server': 'mariadb',
+  'graphite-carbon': 'carbon-cache',
+  nfdump: 'nfdump',
+};
 
 /** Whether this process may make namespaces and open netlink sockets in them. */
 export const isRoot = () => process.getuid?.() === 0;
