@@ -8,11 +8,12 @@ import { Router } from '../router/router.ts';
 import { ConntrackEntry } from '../wire/conntrack.ts';
 import { EndReason } from '../wire/conntrack-end.ts';
 import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+import { mappingOf } from './nat-packet.ts';
 import { Words } from './words.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
 const name = (doc: string) => ({ type: 'string', doc }) as const satisfies KeySpec;
-const address = { type: 'ip' } as const;
+const address = { type: 'ip', optional: true } as const;
 const port = { type: 'u16', optional: true } as const;
 const time = { type: 'u32', optional: true } as const;
 
@@ -39,12 +40,12 @@ const METADATA_IPV6 = new DataView(
   Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xa9, 0xfe, 0xa9, 0xfe).buffer,
 );
 
-/** NAT: what a router made of a connection, and who was behind the address. */
+/** NAT: what a router made of a connection or a packet, and who was behind the address. */
 export default defineFilter({
   name: 'NAT',
   summary:
     "Says how a connection's addresses were translated: floating IP, shared address, forwarded port, and whose they were.",
-  accepts: ['flow'],
+  accepts: ['flow', 'packet'],
   example: 'stack=ct1:NFCT,nat1:NAT,ip2str1:IP2STR,json1:JSON',
   options: {},
   reads: {
@@ -61,6 +62,10 @@ export default defineFilter({
     'flow.end.sec': time,
     'flow.end.usec': time,
     ct: { type: 'raw', optional: true },
+    'ip.saddr': address,
+    'ip.daddr': address,
+    'oob.time.sec': time,
+    'oob.time.usec': time,
   },
   writes: {
     'nat.type': text(
@@ -69,7 +74,7 @@ export default defineFilter({
     'nat.class': text(
       'What for: fip-in, fip-out, snat, port-forward, hairpin, metadata, routed or local (from or to the router itself).',
     ),
-    'nat.floating_ip': text('Floating address of the connection, if it has one.'),
+    'nat.floating_ip': text('Floating address of the connection or packet, if it has one.'),
     'nat.fixed_ip': text('Internal address behind the translation.'),
     'nat.external_ip': text('Address that the outside sees: floating, or shared by many.'),
     'nat.external_port': { type: 'u16', doc: 'Port that the outside sees at nat.external_ip.' },
@@ -82,7 +87,7 @@ export default defineFilter({
       'Why the connection ended: timeout, tcp-close, reset, or deleted by userspace; absent where the kernel does not tell.',
     ),
   },
-  link({ id, read, write, memory, namespace, neutron, log }) {
+  link({ id, read, write, memory, namespace, neutron, log, clock }) {
     const router = Router.of(namespace);
     const types = new Words(memory, TYPES);
     const classes = new Words(memory, CLASSES);
@@ -176,13 +181,47 @@ export default defineFilter({
       const size = setAddress(record, write['nat.external_ip'], externalAt, external, length);
       const floats = what !== SHARED && (what === FIP_IN || what === FIP_OUT || isFloating(record, external, length));
       if (floats) record.setBytes(write['nat.floating_ip'], externalAt, size);
-      if (identities) names(record, identities, internal, floats ? external : -1, length);
+      if (identities) names(record, view, identities, internal, floats ? external : -1, length);
       const externalPort = dnat ? read['orig.l4.dport'] : read['reply.l4.dport'];
       if (record.valid[externalPort] === 1) record.setNumber(write['nat.external_port'], value[externalPort]!);
     }
 
-    function names(record: Record, from: Identities, fixed: number, floating: number, length: number): void {
-      const who = from.find(record.view, fixed, floating, length);
+    /** A packet shows one side of its translation: the rules at its time tell the other. */
+    function packet(record: Record): void {
+      const { bytes, value, valid } = record;
+      const source = read['ip.saddr'];
+      const target = read['ip.daddr'];
+      const timed = valid[read['oob.time.sec']] === 1;
+      const seconds = timed ? value[read['oob.time.sec']]! : clock.seconds;
+      const microseconds = timed ? value[read['oob.time.usec']]! : clock.microseconds;
+      const now = seconds * 1000 + microseconds / 1000;
+      let entry = mappingOf(record, router, source, target, now);
+      if (entry === 0 && !refreshed) {
+        refreshed = true;
+        router.refresh();
+        entry = mappingOf(record, router, source, target, now);
+      }
+      if (entry === 0) return;
+      const { floating } = router;
+      const length = floating.lengthOf(entry);
+      const fixed = floating.fixedAt(entry);
+      const external = floating.floatingAt(entry);
+      const size = writeIp(bytes, externalAt, floating.bytes, external, length) - externalAt;
+      record.setBytes(write['nat.external_ip'], externalAt, size);
+      record.setBytes(write['nat.floating_ip'], externalAt, size);
+      record.setBytes(write['nat.fixed_ip'], fixedAt, writeIp(bytes, fixedAt, floating.bytes, fixed, length) - fixedAt);
+      if (identities) names(record, floating.view, identities, fixed, external, length);
+    }
+
+    function names(
+      record: Record,
+      view: DataView,
+      from: Identities,
+      fixed: number,
+      floating: number,
+      length: number,
+    ): void {
+      const who = from.find(view, fixed, floating, length);
       setName(record, write['floating_ip.id'], namesAt, who.floatingIp);
       setName(record, write['port.id'], namesAt + LONGEST_NAME, who.port);
       setName(record, write['project.id'], namesAt + 2 * LONGEST_NAME, who.project);
@@ -217,6 +256,9 @@ export default defineFilter({
           extra[origSource] === extra[replyTarget]
         ) {
           translation(record);
+        } else if (valid[read['ip.saddr']] === 1) {
+          packet(record);
+          return true;
         }
         duration(record);
         if (valid[ct] === 1) {

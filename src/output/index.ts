@@ -12,6 +12,7 @@ export const outputs: Readonly<Record<string, Load>> = {
   LOGEMU: (() => import('./logemu.ts')) as Load,
   MYSQL: (() => import('./mysql.ts')) as Load,
   NACCT: (() => import('./nacct.ts')) as Load,
+  NEUTRON: (() => import('./neutron.ts')) as Load,
   OPRINT: (() => import('./oprint.ts')) as Load,
   PCAP: (() => import('./pcap.ts')) as Load,
   PGSQL: (() => import('./pgsql.ts')) as Load,

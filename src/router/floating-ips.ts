@@ -36,6 +36,11 @@ export class FloatingIps {
     return this.#bytes;
   }
 
+  /** The same memory. */
+  get view(): DataView {
+    return this.#view;
+  }
+
   /** How many mappings hold now. */
   get size(): number {
     return this.#count - this.#retired;
@@ -60,6 +65,15 @@ export class FloatingIps {
   ofPair(view: DataView, floating: number, fixed: number, length: number): number {
     for (let entry = this.#byFloating.get(view, floating, length); entry > 0; ) {
       if (same(view, fixed, this.#view, this.fixedAt(entry), length)) return entry;
+      entry = this.#earlierFloating[entry - 1] as number;
+    }
+    return 0;
+  }
+
+  /** The entry of a floating address that held at `time`; 0 when none did. */
+  ofFloatingAt(view: DataView, at: number, length: number, time: number): number {
+    for (let entry = this.#byFloating.get(view, at, length); entry > 0; ) {
+      if (this.since(entry) <= time && time < this.until(entry)) return entry;
       entry = this.#earlierFloating[entry - 1] as number;
     }
     return 0;
