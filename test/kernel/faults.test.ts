@@ -39,7 +39,7 @@ describe('an output that cannot be opened', () => {
     sendDatagrams(lab, namespace, 2);
     await daemon.lines('packets.json', 2);
     expect(await daemon.stop()).toBe(0);
-    expect(daemon.log).toContain('emu1:LOGEMU: 0 written, 2 stopped by emu1:LOGEMU');
+    expect(daemon.log).toContain('emu1:LOGEMU: 0 written, 2 failed in emu1:LOGEMU');
     expect(daemon.log).toContain('json1:JSON: 2 written');
   });
 
