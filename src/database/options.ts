@@ -1,4 +1,5 @@
 import type { OptionSpecs } from '../config/option.ts';
+import { quote } from '../config/problem.ts';
 import { acknowledgedOptions, senderSettings } from '../delivery/options.ts';
 import type { SenderSettings } from '../delivery/sender-settings.ts';
 
@@ -32,6 +33,12 @@ export const statementOptions = {
     default: '',
     required: true,
     doc: '"INSERT" writes rows into the table; text that begins with INSERT goes before the columns; "CALL name" calls a procedure; any other name is a function that is called with the columns in their order.',
+    check: (text) =>
+      /^(?:insert\b.*|(?:call\s+)?(?:(?:"[^"]+"|`[^`]+`|[\w$]+)\.)?(?:"[^"]+"|`[^`]+`|[\w$]+)(?:\s*\(\s*\))?)$/i.test(
+        text,
+      )
+        ? undefined
+        : `${quote(text)} is neither INSERT nor the name of a function, nor CALL and the name of a procedure`,
   },
   backlog_memcap: {
     type: 'int',

@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { MysqlServer, PostgresServer } from '../../scripts/database-servers.js';
 import { Lab, until } from '../../scripts/lab.js';
 import { Daemon, killRest, logDatagrams, sendDatagrams } from '../support/daemon.ts';
-import { MysqlServer, PostgresServer } from '../support/database-servers.ts';
 
 const lab = new Lab();
 const namespace = lab.namespace('databases');

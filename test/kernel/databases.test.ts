@@ -1,6 +1,7 @@
 // Rows into the real PostgreSQL and MariaDB, over the writer that the thread of a database runs.
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { MysqlServer, PostgresServer } from '../../scripts/database-servers.js';
 import { Lab } from '../../scripts/lab.js';
 import { loadCatalog } from '../../src/cli/registry.ts';
 import { openMysql } from '../../src/database/mysql.ts';
@@ -8,7 +9,6 @@ import { openPostgres } from '../../src/database/postgres.ts';
 import type { DatabaseTarget, ServerConnection } from '../../src/database/target.ts';
 import { DatabaseWriter } from '../../src/database/writer.ts';
 import type { KeyType } from '../../src/pipeline/key.ts';
-import { MysqlServer, PostgresServer } from '../support/database-servers.ts';
 import { type Given, TestRows } from '../support/rows.ts';
 
 const lab = new Lab();
