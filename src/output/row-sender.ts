@@ -24,10 +24,12 @@ export type DatabasePlace = Pick<DatabaseTarget, 'kind' | 'table' | 'procedure' 
 class RowSender {
   readonly name: string;
   readonly stream = randomBytes(16);
-  readonly writers: RowWriter[] = [];
+  /** Rows that stacks have written and not handed on. */
+  pending = 0;
   readonly #fields = new Map<string, Field>();
   readonly #sender: Sender;
   readonly #stopTimeout: number;
+  #columns: ReadonlySet<string> | undefined;
   #number = 0;
   #started = false;
 
@@ -49,7 +51,9 @@ class RowSender {
         output: name,
         compat,
       }),
-      (keys) => this.#select(new Set(keys)),
+      (keys) => {
+        this.#columns = new Set(keys);
+      },
       reports,
     );
     this.#sender = new Sender(destination, databaseSettings(options), reports);
@@ -58,10 +62,8 @@ class RowSender {
 
   /** A writer for one stack more. */
   add(upstream: readonly UpstreamKey[]): RowWriter {
-    const writer = new RowWriter(this.stream, upstream);
-    this.writers.push(writer);
     for (const field of rowFields(upstream)) this.#fields.set(field.name, field);
-    return writer;
+    return new RowWriter(this.stream, upstream, this.#columns);
   }
 
   start(): void {
@@ -70,38 +72,32 @@ class RowSender {
     this.#started = true;
   }
 
+  /** Hands on the rows of a stack. Once the table is known, only its columns are encoded. */
   flush(writer: RowWriter): void {
     const { rows } = writer;
-    if (rows > 0) this.#sender.push(writer.take(++this.#number), rows);
+    if (rows > 0) {
+      this.pending -= rows;
+      this.#sender.push(writer.take(++this.#number), rows);
+    }
+    if (writer.selected !== this.#columns) writer.select(this.#columns);
   }
 
   gap(gap: Gap): void {
-    for (const writer of this.writers) this.flush(writer);
     const header = rowBatchHeader(KIND.gap, this.stream, []);
     seal(new DataView(header.buffer, header.byteOffset), ++this.#number, 0);
     this.#sender.push(Buffer.concat([header, Buffer.from(JSON.stringify(gap))]), 0);
   }
 
-  async close(): Promise<void> {
-    for (const writer of this.writers) this.flush(writer);
-    await this.#sender.drain(this.#stopTimeout);
+  close(): Promise<void> {
+    return this.#sender.drain(this.#stopTimeout);
   }
 
   account(): OutputAccount {
-    const pending = this.writers.reduce((sum, { rows }) => sum + rows, 0);
-    return senderAccount(this, this.#sender.counts(), pending);
+    return senderAccount(this, this.#sender.counts(), this.pending);
   }
 
   counters(): { readonly [what: string]: number } {
     return senderCounters(this.#sender.counts());
-  }
-
-  /** The table is known: only its columns are encoded from now on. */
-  #select(keys: ReadonlySet<string>): void {
-    for (const writer of this.writers) {
-      this.flush(writer);
-      writer.select(keys);
-    }
   }
 }
 
@@ -124,13 +120,21 @@ export function databaseStage(
   const writer = sender.add(upstream);
   return {
     run(record) {
-      if (writer.write(record) >= BATCH_SIZE) sender.flush(writer);
+      const waiting = writer.write(record);
+      sender.pending++;
+      if (waiting >= BATCH_SIZE) sender.flush(writer);
       return true;
     },
     start: () => sender.start(),
     flush: () => sender.flush(writer),
-    gap: (gap) => sender.gap(gap),
-    stop: () => sender.close(),
+    gap(gap) {
+      sender.flush(writer);
+      sender.gap(gap);
+    },
+    stop() {
+      sender.flush(writer);
+      return sender.close();
+    },
     account: () => sender.account(),
     counters: () => sender.counters(),
   };

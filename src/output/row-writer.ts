@@ -40,15 +40,19 @@ export class RowWriter {
   #fixedRoom = 0;
   #headerLength = 0;
 
-  constructor(stream: Uint8Array, upstream: readonly UpstreamKey[]) {
+  /** The keys that it writes; undefined for all. */
+  selected: ReadonlySet<string> | undefined;
+
+  constructor(stream: Uint8Array, upstream: readonly UpstreamKey[], selected?: ReadonlySet<string>) {
     this.#stream = stream;
     const slots = new Map(upstream.map(({ name, slot }) => [name, slot]));
     this.#all = rowFields(upstream).map((field) => ({ ...field, slot: slots.get(field.name)! }));
-    this.select();
+    this.select(selected);
   }
 
   /** Writes only these keys from now on, or all. Only between batches. */
-  select(keys?: ReadonlySet<string>): void {
+  select(keys: ReadonlySet<string> | undefined): void {
+    this.selected = keys;
     const fields = this.#all.filter(({ name }) => keys?.has(name) ?? true);
     this.#slots = Int32Array.from(fields, ({ slot }) => slot);
     this.#types = Uint8Array.from(fields, ({ type }) => type);
