@@ -18,8 +18,9 @@ export interface BacklogCounts {
   readonly pushed: number;
   /** Events that the spool held at the start. */
   readonly recovered: number;
-  /** Of these, the ones sent by now, the ones that wait in the spool and the ones that wait in memory. */
+  /** Of these, the ones sent by now, refused, waiting in the spool and waiting in memory. */
   readonly recoveredSent: number;
+  readonly recoveredRefused: number;
   readonly recoveredSpooled: number;
   readonly recoveredQueued: number;
   /** Events given to the destination, each once; where it acknowledges, those that it has. */
@@ -76,6 +77,7 @@ export class Backlog {
   #pushed = 0;
   #recovered = 0;
   #recoveredSent = 0;
+  #recoveredRefused = 0;
   /** Number of the first event in the spool that this process puts there. */
   #recoveredEnd = 0;
   #sent = 0;
@@ -155,8 +157,13 @@ export class Backlog {
   refuse(events: number): void {
     let refused = events;
     if (this.#acknowledged) {
-      refused = Math.min(events, this.#owed.head?.events ?? 0);
+      const batch = this.#owed.head;
+      refused = Math.min(events, batch?.events ?? 0);
       this.settle();
+      if (batch && this.#wasRecovered(batch)) {
+        this.#recoveredSent -= refused;
+        this.#recoveredRefused += refused;
+      }
     }
     this.#sent -= refused;
     this.#drop('refused', refused);
@@ -206,6 +213,7 @@ export class Backlog {
       pushed: this.#pushed,
       recovered: this.#recovered,
       recoveredSent: this.#recoveredSent,
+      recoveredRefused: this.#recoveredRefused,
       recoveredSpooled: this.#recoveredSpooled(),
       recoveredQueued: this.#unsent((batch) => this.#wasRecovered(batch)),
       sent: this.#sent,

@@ -9,7 +9,11 @@ export function senderAccount(sink: object, counts: SenderCounts, pending: numbe
     written: sent - counts.recoveredSent,
     queued: queued - counts.recoveredQueued + pending,
     spooled: spooled - counts.recoveredSpooled,
-    dropped: { ...counts.dropped, 'spool full': counts.dropped['spool full'] - lostOfRecovered(counts) },
+    dropped: {
+      ...counts.dropped,
+      refused: counts.dropped.refused - counts.recoveredRefused,
+      'spool full': counts.dropped['spool full'] - lostOfRecovered(counts),
+    },
     bytes,
     retries,
     connected,
@@ -27,6 +31,7 @@ export function senderCounters(counts: SenderCounts): { readonly [what: string]:
 }
 
 /** Events that were in the spool at the start and are nowhere now: an earlier process had counted them as spooled. */
-function lostOfRecovered({ recovered, recoveredSent, recoveredSpooled, recoveredQueued }: SenderCounts): number {
-  return recovered - recoveredSent - recoveredSpooled - recoveredQueued;
+function lostOfRecovered(counts: SenderCounts): number {
+  const { recovered, recoveredSent, recoveredRefused, recoveredSpooled, recoveredQueued } = counts;
+  return recovered - recoveredSent - recoveredRefused - recoveredSpooled - recoveredQueued;
 }

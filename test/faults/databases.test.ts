@@ -148,6 +148,22 @@ describe.each(['PGSQL', 'MYSQL'] as const)('%s', (plugin) => {
   });
 });
 
+test.each(['PGSQL', 'MYSQL', 'SQLITE3'] as const)(
+  '%s: rows that the table refuses are one line and counted, and the others are written',
+  async (plugin) => {
+    const place = PLACES[plugin];
+    makeTable(place, ', CONSTRAINT odd CHECK (oob_seq_local % 10 <> 3)');
+    const daemon = await Daemon.start(lab, configuration(plugin, place.options), { namespace });
+    sendDatagrams(lab, namespace, 30);
+    await until('the rows are there', () => Number(place.sql('SELECT count(*) FROM t')[0]) === 27);
+    expect(await daemon.stop()).toBe(0);
+    const errors = daemon.log.split('\n').filter((line) => line.includes('<7>'));
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatch(/ rows? refused: .*odd/);
+    expect(daemon.log).toContain(`db1:${plugin}: 27 written, 3 dropped: refused`);
+  },
+);
+
 describe('SQLITE3', () => {
   const place = PLACES.SQLITE3;
   const rows = () => Number(sqlite('SELECT count(*) FROM t')[0]);

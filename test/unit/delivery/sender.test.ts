@@ -296,6 +296,23 @@ describe('with a spool', () => {
     expect(readdirSync(directory).sort()).toEqual(['lock', 'position']);
   });
 
+  test('what an earlier process had spooled and the peer refuses counts apart from what is refused of this one', async () => {
+    const directory = folder();
+    const first = started(new TestDestination(), { spool: directory });
+    push(first, 'a');
+    await stopped(first);
+    const destination = new TestDestination(true);
+    const second = started(destination, { spool: directory });
+    push(second, 'b');
+    destination.progress?.connected();
+    destination.progress?.refused(1);
+    destination.progress?.refused(2 ** 32); // more than there are: all of it
+    expect(second.counts()).toMatchObject({ recovered: 1, recoveredSent: 0, recoveredRefused: 1, sent: 0 });
+    expect(second.counts().dropped.refused).toBe(2);
+    expectBalance(second);
+    await stopped(second);
+  });
+
   test('what was sent to a peer that died is not missing after the end', async () => {
     const directory = folder();
     const dying = new TestDestination();
