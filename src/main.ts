@@ -24,6 +24,10 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./cli/info.ts')).info(parsed.plugin);
       case 'status':
         return (await import('./cli/status.ts')).status(parsed);
+      case 'netns':
+      case 'attach':
+      case 'detach':
+        return (await import('./cli/netns.ts')).netns(parsed);
       case 'spool':
         return (await import('./cli/spool.ts')).spool(parsed);
       case 'doctor':

@@ -6,6 +6,8 @@ Usage: flowlogd [OPTIONS]             run the daemon
        flowlogd check FILE            read a configuration and report every error in it
        flowlogd status [--json] [-c FILE | --control PATH]
                                      ask a running daemon how it is: 0 all is well, 1 events were lost, 2 none runs
+       flowlogd netns [--json] | attach NAME | detach NAME  [-c FILE | --control PATH]
+                                     list the network namespaces that it watches, listen in one now, let go of one
        flowlogd info [PLUGIN]         list the plugins, or one plugin's options and keys
        flowlogd spool ls | verify | replay | drop DIR
                                      list a spool's segments, check them, print what waits, or remove it
@@ -52,18 +54,32 @@ export interface SpoolArguments {
   readonly directory: string;
 }
 
-export interface StatusArguments {
-  readonly command: 'status';
-  readonly json: boolean;
-  /** Configuration of the daemon that is asked. */
+/** Which daemon is asked. */
+export interface DaemonAddress {
+  /** Its configuration. */
   readonly configFile?: string;
   /** Path of its control socket. */
   readonly control?: string;
 }
 
+export interface StatusArguments extends DaemonAddress {
+  readonly command: 'status';
+  readonly json: boolean;
+}
+
+const NAMESPACE_COMMANDS = ['netns', 'attach', 'detach'] as const;
+
+export interface NamespaceArguments extends DaemonAddress {
+  readonly command: (typeof NAMESPACE_COMMANDS)[number];
+  readonly json: boolean;
+  /** The namespace; empty for `netns`. */
+  readonly name: string;
+}
+
 export type Arguments =
   | RunArguments
   | StatusArguments
+  | NamespaceArguments
   | SpoolArguments
   | DoctorArguments
   | { readonly command: 'help' | 'version' }
@@ -101,21 +117,32 @@ function readCommand(command: string, rest: readonly string[]): Arguments {
   if (command === 'info' && rest.length <= 1) return operand === undefined ? { command } : { command, plugin: operand };
   if (command === 'info') throw new UsageError('info takes one PLUGIN at most');
   if (command === 'status') return readStatus(rest);
+  const namespaceCommand = NAMESPACE_COMMANDS.find((one) => one === command);
+  if (namespaceCommand !== undefined) return readNamespaces(namespaceCommand, rest);
   if (command === 'spool') return readSpool(rest);
   if (command === 'doctor') return readDoctor(rest);
   throw new UsageError(`unknown command "${command}"`);
 }
 
 function readStatus(rest: readonly string[]): StatusArguments {
-  const { json, configfile, control } = parse(rest, {
-    json: { type: 'boolean', default: false },
-    configfile: { type: 'string', short: 'c' },
-    control: { type: 'string' },
-  }).values;
-  if (configfile !== undefined && control !== undefined) throw new UsageError('status takes -c or --control, not both');
+  const { values } = parse(rest, ASKING);
+  return { command: 'status', json: values.json, ...addressOf('status', values) };
+}
+
+function readNamespaces(command: NamespaceArguments['command'], rest: readonly string[]): NamespaceArguments {
+  const { values, positionals } = parse(rest, ASKING, command !== 'netns');
+  if (command !== 'netns' && positionals.length !== 1) throw new UsageError(`${command} takes one NAME`);
+  return { command, json: values.json, name: positionals[0] ?? '', ...addressOf(command, values) };
+}
+
+function addressOf(
+  command: string,
+  values: { readonly configfile?: string; readonly control?: string },
+): DaemonAddress {
+  const { configfile, control } = values;
+  if (configfile !== undefined && control !== undefined)
+    throw new UsageError(`${command} takes -c or --control, not both`);
   return {
-    command: 'status',
-    json,
     ...(configfile === undefined ? {} : { configFile: configfile }),
     ...(control === undefined ? {} : { control }),
   };
@@ -150,6 +177,13 @@ function readDoctor(rest: readonly string[]): DoctorArguments {
 
 type Flags = NonNullable<ParseArgsConfig['options']>;
 
+/** Flags of commands that ask a daemon. */
+const ASKING = {
+  json: { type: 'boolean', default: false },
+  configfile: { type: 'string', short: 'c' },
+  control: { type: 'string' },
+} as const satisfies Flags;
+
 /** Flags of the daemon itself. */
 const FLAGS = {
   configfile: { type: 'string', short: 'c', default: '/etc/ulogd.conf' },
@@ -163,9 +197,9 @@ const FLAGS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const satisfies Flags;
 
-function parse<const Options extends Flags>(args: readonly string[], options: Options) {
+function parse<const Options extends Flags>(args: readonly string[], options: Options, allowPositionals = false) {
   try {
-    return parseArgs({ args: [...args], options });
+    return parseArgs({ args: [...args], options, allowPositionals });
   } catch (error) {
     throw new UsageError((error as Error).message);
   }

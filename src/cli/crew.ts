@@ -1,8 +1,10 @@
 import type { Config } from '../config/config.ts';
 import type { Log } from '../pipeline/plugin.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
+import type { Capability } from '../system/capabilities.ts';
 import { become, type Identity } from '../system/user.ts';
 import type { Loaded } from './load.ts';
+import type { Attached } from './namespace-stacks.ts';
 import { Stacks } from './stacks.ts';
 
 /** Who runs the stacks: this thread, or threads of their own. */
@@ -12,8 +14,8 @@ export interface Crew {
    * of those that were started can get events.
    */
   run(loaded: Loaded): Promise<number>;
-  /** Gives up root, in every thread. */
-  become(identity: Identity): Promise<void>;
+  /** Gives up root, in every thread; these capabilities are kept. */
+  become(identity: Identity, kept: readonly Capability[]): Promise<void>;
   /** SIGHUP: resolves when every file is open again. */
   reopen(): Promise<void>;
   /** SIGUSR2. */
@@ -22,6 +24,12 @@ export interface Crew {
   snapshot(): Promise<Snapshot>;
   /** Lines with the counters of every input. */
   summary(): Promise<string[]>;
+  /** What listens in namespaces that the configuration names by a pattern. */
+  namespaces(): Promise<Attached[]>;
+  /** Attaches a namespace by name now. Returns how many inputs it matches; rejects when there is no such namespace. */
+  attach(name: string): Promise<number>;
+  /** Lets go of a namespace. Returns how many inputs listened there. */
+  detach(name: string): Promise<number>;
   /** Reads what the kernel holds ready, writes it out and closes everything. */
   stop(): Promise<void>;
   /** Rejects when a thread ends that should not; never resolves. */
@@ -41,8 +49,8 @@ export class SoloCrew implements Crew {
     return this.#stacks.run(plans);
   }
 
-  async become(identity: Identity): Promise<void> {
-    become(identity);
+  async become(identity: Identity, kept: readonly Capability[]): Promise<void> {
+    become(identity, kept);
   }
 
   async reopen(): Promise<void> {
@@ -59,6 +67,18 @@ export class SoloCrew implements Crew {
 
   async summary(): Promise<string[]> {
     return this.#stacks.summary();
+  }
+
+  async namespaces(): Promise<Attached[]> {
+    return this.#stacks.namespaces();
+  }
+
+  attach(name: string): Promise<number> {
+    return this.#stacks.attach(name);
+  }
+
+  detach(name: string): Promise<number> {
+    return this.#stacks.detach(name);
   }
 
   stop(): Promise<void> {

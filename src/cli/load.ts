@@ -5,6 +5,7 @@ import { type Problem, sortProblems } from '../config/problem.ts';
 import { readNames } from '../neutron/neutron-map.ts';
 import { type Plan, planStacks, type Step } from '../pipeline/plan.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
+import { namesNamespaces, namespaceProblems } from './namespace-steps.ts';
 import { loadCatalog, loadPlugin, pluginNames } from './registry.ts';
 
 /** A configuration with its stacks planned. With an error among `problems` it cannot be run. */
@@ -37,9 +38,11 @@ export async function load(file: string, text?: string): Promise<Loaded> {
         values = resolved.values;
         options.set(key, values);
       }
-      steps.push({ id, plugin, options: values, line, column });
+      const constants = plugin.role === 'input' && !compat && namesNamespaces(values) ? plugin.constants : undefined;
+      steps.push({ id, plugin, options: values, line, column, ...(constants === undefined ? {} : { constants }) });
     }
     if (stack.complete && steps.length > 0) stacks.push(steps);
+    problems.push(...namespaceProblems(steps, file));
   }
   const found: Problem[] = [];
   let plans = planStacks(stacks, file, [], found);

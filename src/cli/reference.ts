@@ -1,8 +1,8 @@
 import { GLOBAL_OPTIONS } from '../config/global.ts';
 import { NEUTRON_OPTIONS } from '../config/neutron.ts';
 import type { IntOption, OptionSpec, OptionSpecs } from '../config/option.ts';
-import type { KeySpec, KeyType } from '../pipeline/key.ts';
-import type { Plugin } from '../pipeline/plugin.ts';
+import type { KeySpec, KeySpecs, KeyType } from '../pipeline/key.ts';
+import type { FilterPlugin, InputPlugin, Plugin } from '../pipeline/plugin.ts';
 import { linkTo, page, table } from './markdown.ts';
 import { ulogdPage, ulogdSummary } from './reference-ulogd.ts';
 import { loadCatalog } from './registry.ts';
@@ -80,6 +80,7 @@ function pluginPage(plugin: Plugin, catalog: readonly Plugin[]): string {
     plugin.role === 'output' || Object.keys(plugin.writes).length === 0
       ? ''
       : `## Keys it writes\n\n${keyTable(plugin.writes)}`,
+    plugin.role === 'input' && plugin.constants !== undefined ? constantsPart(plugin.constants) : '',
   );
 }
 
@@ -90,6 +91,8 @@ const KINDS = {
   sum: 'counters',
   notice: 'news',
 } as const;
+const constantsPart = (keys: KeySpecs): string =>
+  `## Keys of its network namespace\n\nWritten where an option names a namespace, and never with \`compat\`. \`file=\` of an output may name them: \`%{netns.name}\`.\n\n${keyTable(keys)}`;
 
 function roleSentence(plugin: Plugin): string {
   if (plugin.role === 'input') return `An input: it begins a stack of ${KINDS[plugin.gives]}.`;
@@ -167,7 +170,7 @@ function keyIndex(catalog: readonly Plugin[]): string {
   const types = new Map<string, KeyType>();
   for (const plugin of catalog) {
     if (plugin.role === 'output') continue;
-    for (const [key, { type }] of Object.entries(plugin.writes)) types.set(key, type);
+    for (const [key, { type }] of Object.entries(keysOf(plugin))) types.set(key, type);
   }
   const rows = [...types]
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -183,7 +186,10 @@ function keyIndex(catalog: readonly Plugin[]): string {
 }
 
 const writersOf = (key: string, catalog: readonly Plugin[]): string[] =>
-  catalog.filter((plugin) => plugin.role !== 'output' && key in plugin.writes).map(({ name }) => name);
+  catalog.filter((plugin) => plugin.role !== 'output' && key in keysOf(plugin)).map(({ name }) => name);
+
+const keysOf = (plugin: InputPlugin | FilterPlugin): KeySpecs =>
+  plugin.role === 'input' ? { ...plugin.writes, ...plugin.constants } : plugin.writes;
 
 const readersOf = (key: string, catalog: readonly Plugin[]): string[] =>
   catalog

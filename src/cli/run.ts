@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import type { Plan } from '../pipeline/plan.ts';
+import type { Capability } from '../system/capabilities.ts';
 import { tuneEngine } from '../system/engine.ts';
 import { type DaemonLog, openLog } from '../system/log.ts';
 import { lockPidFile, type PidFile } from '../system/pid-file.ts';
@@ -14,6 +15,7 @@ import { type Crew, SoloCrew } from './crew.ts';
 import type { Daemon } from './daemon-status.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
 import { openMetrics } from './metrics.ts';
+import { followedNames } from './namespace-steps.ts';
 import { placePlans } from './placement.ts';
 import { Reloader } from './reload.ts';
 import { WorkerCrew } from './worker-crew.ts';
@@ -81,7 +83,7 @@ async function serve(loaded: Loaded, log: DaemonLog, user: string | undefined): 
   const metrics = await openMetrics(daemon, conntrackNamespaces(loaded.plans), log);
   try {
     if ((await crew.run(loaded)) === 0) throw new Error('not a single stack could be started');
-    if (identity !== undefined) await crew.become(identity);
+    if (identity !== undefined) await crew.become(identity, capabilitiesFor(loaded.plans));
     log.notice(
       `flowlogd runs ${config.stacks.length} ${config.stacks.length === 1 ? 'stack' : 'stacks'} of ${config.file}`,
     );
@@ -102,10 +104,18 @@ async function serve(loaded: Loaded, log: DaemonLog, user: string | undefined): 
   return 0;
 }
 
+/** What is still needed when everything is open: namespaces that come later take the right to go there. */
+function capabilitiesFor(plans: readonly Plan[]): Capability[] {
+  const follows = plans.some(({ input: { step } }) => followedNames(step) !== undefined);
+  return follows ? ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN'] : ['CAP_NET_ADMIN'];
+}
+
 /** The namespaces whose connections are read; empty for our own. */
 const conntrackNamespaces = (plans: readonly Plan[]): string[] =>
   plans.flatMap(({ input: { step } }) =>
-    step.plugin.name === 'NFCT' ? [String(step.options.network_namespace_path)] : [],
+    step.plugin.name === 'NFCT' && followedNames(step) === undefined
+      ? [String(step.options.network_namespace_path)]
+      : [],
   );
 
 /** Threads of their own for inputs that share nothing, as many as there may be; otherwise this one does it all. */

@@ -7,6 +7,9 @@ import { Runner } from '../pipeline/runner.ts';
 import { Shared } from '../pipeline/shared.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
 import { Clock } from '../system/clock.ts';
+import { Namespaces, NETNS } from '../system/namespaces.ts';
+import { type Attached, NamespaceStacks } from './namespace-stacks.ts';
+import { followedNames } from './namespace-steps.ts';
 import { summary } from './summary.ts';
 
 /**
@@ -22,6 +25,10 @@ export class Stacks {
   readonly #runner: Runner;
   /** What runs for each plan, by the plan's identity. */
   #sources: ReadonlyMap<string, Source> = new Map();
+  /** Plans that follow namespaces, by the plan's identity. */
+  #following: ReadonlyMap<string, NamespaceStacks> = new Map();
+  #namespaces: Namespaces | undefined;
+  #isStopped = false;
 
   constructor({ global, neutron }: Config, log: Log) {
     this.#log = log;
@@ -42,26 +49,85 @@ export class Stacks {
    * outputs of those that were started can get events.
    */
   async run(plans: readonly Plan[]): Promise<number> {
+    const follows = (plan: Plan) => followedNames(plan.input.step) !== undefined;
+    const followers = await this.#follow(plans.filter(follows));
+    const wanted = new Map(plans.filter((plan) => !follows(plan)).map((plan) => [planIdentity(plan), plan]));
+    const isKept = (identity: string, source: Source) =>
+      wanted.has(identity) && this.#runner.failureOf(source) === undefined;
+    const kept = new Map([...this.#sources].filter(([identity, source]) => isKept(identity, source)));
+    const going = [...this.#sources].filter(([identity]) => !kept.has(identity)).map(([, source]) => source);
+    const coming = new Map(
+      [...wanted].flatMap(([identity, plan]) =>
+        kept.has(identity) ? [] : [[identity, linkSource(plan, this.#environment)] as const],
+      ),
+    );
+    this.#sources = new Map([...kept, ...coming]);
+    const outputs = await this.#runner.change(going, [...coming.values()]);
+    this.#watch();
+    return outputs + followers.reduce((sum, one) => sum + one.outputs, 0);
+  }
+
+  /** Has these plans follow their namespaces, and no others; returns those that are new. */
+  async #follow(plans: readonly Plan[]): Promise<NamespaceStacks[]> {
     const wanted = new Map(plans.map((plan) => [planIdentity(plan), plan]));
-    const kept = [...this.#sources].filter(
-      ([identity, source]) => wanted.has(identity) && this.#runner.failureOf(source) === undefined,
+    const gone = [...this.#following].filter(([identity]) => !wanted.has(identity)).map(([, one]) => one);
+    const kept = [...this.#following].filter(([identity]) => wanted.has(identity));
+    const fresh = [...wanted].flatMap(([identity, plan]) =>
+      this.#following.has(identity)
+        ? []
+        : [[identity, new NamespaceStacks(plan, this.#runner, this.#environment)] as const],
     );
-    const stay = new Set(kept.map(([, source]) => source));
-    const going = [...this.#sources.values()].filter((source) => !stay.has(source));
-    const come = [...wanted]
-      .filter(([identity]) => !kept.some(([other]) => other === identity))
-      .map(([identity, plan]) => [identity, linkSource(plan, this.#environment)] as const);
-    for (const source of going) this.#log.info(`${source.name}: its stacks have changed`);
-    this.#sources = new Map([...kept, ...come]);
-    return this.#runner.change(
-      going,
-      come.map(([, source]) => source),
-    );
+    this.#following = new Map([...kept, ...fresh]);
+    const cause = 'the configuration has changed';
+    await Promise.all(gone.flatMap((one) => one.list().map(({ netns }) => one.detach(netns, cause))));
+    return fresh.map(([, one]) => one);
+  }
+
+  /** Begins, goes on or ends to watch the namespaces. */
+  #watch(): void {
+    this.#namespaces?.stop();
+    this.#namespaces = undefined;
+    if (this.#following.size === 0 || this.#isStopped) return;
+    const following = [...this.#following.values()];
+    this.#namespaces = new Namespaces({
+      matches: (name) => following.some((one) => one.matches(name)),
+      appeared(namespace) {
+        for (const one of following) if (one.matches(namespace.name)) void one.attach(namespace);
+      },
+      vanished({ name }) {
+        for (const one of following) void one.detach(name);
+      },
+      report: (message) => this.#log.error(message),
+    });
+    this.#namespaces.start();
+    for (const one of following) one.keepOnly(this.#namespaces.present);
   }
 
   /** SIGHUP: every file is opened again under its name. */
   reopen(): void {
     this.#runner.reopen();
+  }
+
+  /** What listens in namespaces that the configuration names by a pattern. */
+  namespaces(): Attached[] {
+    return [...this.#following.values()].flatMap((one) => one.list());
+  }
+
+  /** Attaches a namespace by name now, also where a start failed before. Returns how many inputs it matches. */
+  async attach(name: string): Promise<number> {
+    const following = [...this.#following.values()].filter((one) => one.matches(name));
+    this.#namespaces?.scan();
+    const there = this.#namespaces?.present.find((one) => one.name === name);
+    if (following.length > 0 && there === undefined) throw new Error(`there is no network namespace ${NETNS}/${name}`);
+    if (there !== undefined) for (const one of following) await one.attach(there);
+    return following.length;
+  }
+
+  /** Lets go of a namespace, until it is attached or comes anew. Returns how many inputs listened there. */
+  async detach(name: string): Promise<number> {
+    const following = [...this.#following.values()].filter((one) => one.list().some(({ netns }) => netns === name));
+    await Promise.all(following.map((one) => one.detach(name, 'detached by request')));
+    return following.length;
   }
 
   /** SIGUSR2. */
@@ -80,6 +146,8 @@ export class Stacks {
 
   /** Reads what the kernel holds ready, writes it out and closes everything, for good. */
   stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#namespaces?.stop();
     return this.#runner.stop();
   }
 }

@@ -2,12 +2,14 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import { joinSnapshots, type Snapshot } from '../pipeline/snapshot.ts';
+import type { Capability } from '../system/capabilities.ts';
 import type { DaemonLog } from '../system/log.ts';
 import { become, type Identity } from '../system/user.ts';
 import type { Crew } from './crew.ts';
 import type { Loaded } from './load.ts';
+import type { Attached } from './namespace-stacks.ts';
 import { placePlans } from './placement.ts';
-import type { Answers, Assignment, FromWorker, Order, OrderMessage, WorkerData } from './worker.ts';
+import type { Answers, FromWorker, Order, OrderMessage, Particulars, WorkerData } from './worker.ts';
 
 /** A thread with some of the inputs; it answers orders one after the other. */
 class Hand {
@@ -44,11 +46,11 @@ class Hand {
   }
 
   /** Rejects when the worker dies before it answers. */
-  ask<O extends Order>(order: O, assignment?: Assignment): Promise<Answers[O]> {
+  ask<O extends Order>(order: O, particulars: Particulars = {}): Promise<Answers[O]> {
     if (this.#over) return Promise.reject(new Error(`the worker of ${this.name} is gone`));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve: resolve as (answer: unknown) => void, reject });
-      this.#worker.postMessage({ order, ...(assignment === undefined ? {} : { assignment }) } satisfies OrderMessage);
+      this.#worker.postMessage({ order, ...particulars } satisfies OrderMessage);
     });
   }
 
@@ -86,7 +88,7 @@ export class WorkerCrew implements Crew {
   async run({ config: { file, text }, plans }: Loaded): Promise<number> {
     const nameOf = (index: number) => plans[index]?.input.name as string;
     const assigned = this.#assign(placePlans(plans, this.#workers), nameOf);
-    const order = (hand: Hand, indexes: readonly number[]) => hand.ask('run', { file, text, indexes });
+    const order = (hand: Hand, indexes: readonly number[]) => hand.ask('run', { assignment: { file, text, indexes } });
     const stays = (hand: Hand) => (assigned.get(hand) ?? []).filter((index) => hand.inputs.includes(nameOf(index)));
     const losing = this.#hands.filter((hand) => hand.inputs.length > stays(hand).length);
     const first = await Promise.all(losing.map((hand) => order(hand, stays(hand))));
@@ -116,10 +118,10 @@ export class WorkerCrew implements Crew {
   }
 
   /** Capabilities belong to threads, users to the process: each thread keeps its own through the change. */
-  async become(identity: Identity): Promise<void> {
+  async become(identity: Identity, kept: readonly Capability[]): Promise<void> {
     await Promise.all(this.#hands.map((hand) => hand.ask('keep capabilities')));
-    become(identity);
-    await Promise.all(this.#hands.map((hand) => hand.ask('limit capabilities')));
+    become(identity, kept);
+    await Promise.all(this.#hands.map((hand) => hand.ask('limit capabilities', { kept })));
   }
 
   async reopen(): Promise<void> {
@@ -137,6 +139,25 @@ export class WorkerCrew implements Crew {
   async summary(): Promise<string[]> {
     const all = await Promise.all(this.#hands.map((hand) => hand.ask('summary').catch(() => hand.lines)));
     return all.flat();
+  }
+
+  async namespaces(): Promise<Attached[]> {
+    return (await Promise.all(this.#hands.map((hand) => hand.ask('namespaces')))).flat();
+  }
+
+  async attach(name: string): Promise<number> {
+    const answers = await Promise.all(this.#hands.map((hand) => hand.ask('attach', { name })));
+    let inputs = 0;
+    for (const answer of answers) {
+      if (typeof answer !== 'number') throw new Error(answer.refused);
+      inputs += answer;
+    }
+    return inputs;
+  }
+
+  async detach(name: string): Promise<number> {
+    const answers = await Promise.all(this.#hands.map((hand) => hand.ask('detach', { name })));
+    return answers.reduce((sum, count) => sum + count, 0);
   }
 
   async stop(): Promise<void> {

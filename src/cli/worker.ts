@@ -3,9 +3,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Plan } from '../pipeline/plan.ts';
 import type { Log } from '../pipeline/plugin.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
+import type { Capability } from '../system/capabilities.ts';
 import { keepCapabilities } from '../system/native.ts';
 import { limitThread } from '../system/user.ts';
 import { load } from './load.ts';
+import type { Attached } from './namespace-stacks.ts';
 import { Stacks } from './stacks.ts';
 
 /** What a worker is to run: the configuration that the main thread has read, and which of its plans are the worker's. */
@@ -31,6 +33,10 @@ export interface Answers {
   signal: undefined;
   snapshot: Snapshot;
   summary: string[];
+  namespaces: Attached[];
+  /** How many inputs, or why not. */
+  attach: number | { readonly refused: string };
+  detach: number;
   /** The last summary. */
   stop: string[];
   end: never;
@@ -38,10 +44,18 @@ export interface Answers {
 
 export type Order = keyof Answers;
 
-/** An order as it is sent; to run something takes an assignment. */
-export interface OrderMessage {
-  readonly order: Order;
+/** What some orders take. */
+export interface Particulars {
   readonly assignment?: Assignment;
+  /** Of a namespace. */
+  readonly name?: string;
+  /** Capabilities to keep. */
+  readonly kept?: readonly Capability[];
+}
+
+/** An order as it is sent. */
+export interface OrderMessage extends Particulars {
+  readonly order: Order;
 }
 
 /** A line for the daemon's log, or the answer to an order. */
@@ -73,11 +87,14 @@ async function run({ file, text, indexes }: Assignment): Promise<number> {
 const obey: { readonly [O in Order]: (message: OrderMessage) => Answers[O] | Promise<Answers[O]> } = {
   run: ({ assignment }) => run(assignment as Assignment),
   'keep capabilities': () => void keepCapabilities(),
-  'limit capabilities': () => void limitThread(),
+  'limit capabilities': ({ kept = [] }) => void limitThread(kept),
   reopen: () => void stacks.reopen(),
   signal: () => void stacks.signal(),
   snapshot: () => stacks.snapshot(),
   summary: () => stacks.summary(),
+  namespaces: () => stacks.namespaces(),
+  attach: ({ name = '' }) => stacks.attach(name).catch(({ message }: Error) => ({ refused: message })),
+  detach: ({ name = '' }) => stacks.detach(name),
   async stop() {
     await stacks.stop();
     return stacks.summary();

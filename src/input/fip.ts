@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { KeySpec } from '../pipeline/key.ts';
+import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { Router } from '../router/router.ts';
 import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
@@ -16,13 +17,8 @@ export default defineInput({
     "Tells which floating address stands for which fixed one: all at start, then every change of the router's rules.",
   gives: 'notice',
   example: 'stack=fip1:FIP,json1:JSON',
-  options: {
-    network_namespace_path: {
-      type: 'string',
-      default: '',
-      doc: 'File of the network namespace of the router, such as /run/netns/NAME; empty means that of the daemon.',
-    },
-  },
+  options: { ...namespaceOptions },
+  constants: namespaceKeys,
   writes: {
     'oob.time.sec': { type: 'u32', doc: 'Time of the change, or of the start, in seconds since 1970.' },
     'oob.time.usec': { type: 'u32', doc: 'Microseconds beyond oob.time.sec.' },
@@ -36,8 +32,7 @@ export default defineInput({
     },
     'router.id': text('Id of the Neutron router, by the name of its namespace.'),
   },
-  link({ id, options, write, record, memory, clock, log }, deliver) {
-    const namespace = options.network_namespace_path || undefined;
+  link({ id, write, record, memory, clock, log, namespace }, deliver) {
     const router = Router.of(namespace);
     const { floating } = router;
     const words = memory.reserve(128);

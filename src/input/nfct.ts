@@ -1,3 +1,4 @@
+import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
 import {
@@ -123,17 +124,13 @@ export default defineInput({
       doc: 'Only connections of these IP protocols, by name or number.',
       check: protocolFault,
     },
-    network_namespace_path: {
-      type: 'string',
-      default: '',
-      doc: 'File of the network namespace to listen in, such as /run/netns/NAME; empty means that of the daemon.',
-    },
+    ...namespaceOptions,
   },
   writes: flowKeys,
-  link({ id, options, write, record, memory, clock, log, compat }, deliver) {
+  constants: namespaceKeys,
+  link({ id, options, write, record, memory, clock, log, namespace, compat }, deliver) {
     const polls = options.pollinterval > 0;
     const remembers = options.hash_enable || polls;
-    const namespace = options.network_namespace_path || undefined;
     const filter = new FlowFilter(options.accept_src_filter, options.accept_dst_filter, options.accept_proto_filter);
     const entry = new ConntrackEntry();
     const flow = new FlowWriter(record, write, compat);

@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { KernelError } from '../system/kernel-request.ts';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
@@ -110,18 +111,14 @@ export default defineInput({
       doc: "Longest time that the kernel keeps packets back; 0 means the daemon's choice.",
     },
     attach_conntrack: { type: 'bool', default: false, doc: 'Ask the kernel for the connection of each packet.' },
-    network_namespace_path: {
-      type: 'string',
-      default: '',
-      doc: 'File of the network namespace to listen in, such as /run/netns/NAME; empty means that of the daemon.',
-    },
+    ...namespaceOptions,
   },
   writes: packetKeys,
-  link({ id, options, write, record, memory, clock, log }, deliver) {
+  constants: namespaceKeys,
+  link({ id, options, write, record, memory, clock, log, namespace }, deliver) {
     const { group, numeric_label: label, seq_local, seq_global } = options;
     const slotSize = LONGEST + 64; // not a multiple of a page: neighbours would compete for the same cache sets
     const offset = memory.share('NFLOG: received', SLOTS * slotSize);
-    const namespace = options.network_namespace_path || undefined;
     const packet = new NflogPacket();
     const { ledger } = deliver;
     const malformed = new Malformed(`${id}:NFLOG`, log, ledger);

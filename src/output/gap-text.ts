@@ -11,8 +11,9 @@ interface JsonHead {
 /** What is known of a gap, by the names that its records have in every output. */
 function factsOf(gap: Gap): readonly (readonly [name: string, value: string | number | boolean])[] {
   return [
-    ['flowlogd.event', 'gap'],
+    ['flowlogd.event', eventOf(gap)],
     ['flowlogd.input', gap.input],
+    ...(gap.netns === undefined ? [] : [['netns.name', gap.netns] as const]),
     ['flowlogd.gap.from', timeText(gap.from)],
     ['flowlogd.gap.to', timeText(gap.to)],
     ['flowlogd.gap.lost', gap.lost],
@@ -20,6 +21,8 @@ function factsOf(gap: Gap): readonly (readonly [name: string, value: string | nu
     ['flowlogd.gap.cause', gap.cause],
   ];
 }
+
+const eventOf = (gap: Gap): string => (gap.end ? 'end' : 'gap');
 
 /** The gap as an object of the JSON output's own stream, its head as that of the events. */
 export function gapAsJson(gap: Gap, { timestamp, eventv1, device }: JsonHead): string {
@@ -49,8 +52,9 @@ export const gapAsPairs = (gap: Gap): string[] =>
 
 /** The gap as text without a time of its own. */
 export function gapAsText(gap: Gap): string {
-  const facts = `input=${gap.input} from=${timeText(gap.from)} to=${timeText(gap.to)} lost=${gap.lost} exact=${gap.exact ? 1 : 0}`;
-  return `gap ${facts} cause="${gap.cause}"`;
+  const where = gap.netns === undefined ? '' : ` netns=${gap.netns}`;
+  const facts = `input=${gap.input}${where} from=${timeText(gap.from)} to=${timeText(gap.to)} lost=${gap.lost} exact=${gap.exact ? 1 : 0}`;
+  return `${eventOf(gap)} ${facts} cause="${gap.cause}"`;
 }
 
 /** The gap as a line like those of syslog, written on `host`. */

@@ -22,6 +22,10 @@ export class InputLedger {
 
 /** Events that an input missed, as its outputs write it into their own stream. Times are in ms since 1970. */
 export interface Gap {
+  /** The input's network namespace is gone: nothing more comes, and nothing need be missing. */
+  readonly end?: true;
+  /** Name of the input's network namespace, where an option names it. */
+  readonly netns?: string;
   readonly input: string;
   /** The last time at which nothing was missing yet. */
   readonly from: number;

@@ -1,10 +1,12 @@
+import { statSync } from 'node:fs';
 import type { NeutronValues } from '../config/neutron.ts';
 import type { OptionSpecs } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
 import type { KeySpecs, ReadSpecs } from './key.ts';
 import { type Gap, InputLedger } from './ledger.ts';
 import type { Memory } from './memory.ts';
-import { identityOf, type Node, type Plan } from './plan.ts';
+import { fillIn, type Namespace, type NamespaceValues, namespaceValues } from './namespace.ts';
+import { identityOf, type Node, type Plan, type Step } from './plan.ts';
 import type { Deliver, InputPlugin, Link, Log, OutputPlugin, Run, Service, Stage } from './plugin.ts';
 import { Program } from './program.ts';
 import { Record, UNREAD } from './record.ts';
@@ -47,23 +49,38 @@ export interface Source {
   readonly stages: readonly LinkedStage[];
   readonly program: Program;
   readonly counts: InputLedger;
+  /** Whether the namespace that it was linked for is there no more. */
+  isGone(): boolean;
+  /** Has every output that can write it, once each, into its own stream. */
+  tell(gap: Gap): void;
   /** Gives back its part of the memory; nothing of it may run any more. */
   release(): void;
 }
 
-/** Turns a plan into closures that know their slots; nothing is opened yet. */
-export function linkSource(plan: Plan, whole: Environment): Source {
-  const environment = { ...whole, memory: whole.memory.part() };
-  const record = new Record(environment.memory, plan.slots);
-  const namespace = namespaceOf(plan.input);
+/**
+ * Turns a plan into closures that know their slots; nothing is opened yet. With a namespace, its input listens there instead of where its options say.
+ */
+export function linkSource(plan: Plan, whole: Environment, where?: Namespace): Source {
+  const log = where === undefined ? whole.log : logOf(where, whole.log);
+  const environment = { ...whole, log, memory: whole.memory.part() };
+  const record = new Record(environment.memory, plan.slots, plan.firstConstant);
+  const place = placeOf(plan.input, where);
+  const namespace = place?.path;
+  const values = place === undefined ? undefined : namespaceValues(place);
+  if (plan.input.step.constants !== undefined) writeConstants(plan.input, values ?? {}, record, environment.memory);
   const uses = plan.nodes.map((): string[] => []);
   const stages: Stage[] = plan.nodes.map((node, step) =>
-    linkStage(node, record, environment, namespace, uses[step] as string[]),
+    linkStage(filledIn(node, values), node, record, environment, namespace, uses[step] as string[]),
   );
   const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, environment.log));
   const flushes = stages.filter((stage) => stage.flush);
   const counts = new InputLedger();
   const reporting = stagesThatReportGaps(plan, stages, environment);
+  const netns = values?.['netns.name'];
+  const tell = (gap: Gap) => {
+    const told = typeof netns === 'string' ? { ...gap, netns } : gap;
+    for (const stage of reporting) stage.gap?.(told);
+  };
   const deliver: Deliver = {
     event() {
       counts.received++;
@@ -76,17 +93,19 @@ export function linkSource(plan: Plan, whole: Environment): Source {
     ledger: counts,
     gap(gap: Gap) {
       counts.gaps++;
-      for (const stage of reporting) stage.gap?.(gap);
+      tell(gap);
     },
   };
   const plugin = plan.input.step.plugin as InputPlugin;
   const steps = new Map(plan.nodes.map((node, step) => [node, step]));
-  const service = plugin.link(linkOf(plan.input, record, environment, namespace, []), deliver);
+  const service = plugin.link(linkOf(plan.input.step, plan.input, record, environment, namespace, []), deliver);
   return {
-    name: plan.input.name,
+    name: where === undefined ? plan.input.name : `${plan.input.name}@${where.name}`,
     namespace,
     plan,
     service,
+    tell,
+    isGone: () => where !== undefined && inodeOf(where.path) !== where.inode,
     stages: plan.nodes.map((node, step) => ({
       name: node.name,
       role: node.step.plugin.role as 'filter' | 'output',
@@ -123,13 +142,14 @@ function stagesThatReportGaps(plan: Plan, stages: readonly Stage[], { compat, ga
 }
 
 function linkStage(
+  step: Step,
   node: Node,
   record: Record,
   environment: Environment,
   namespace: string | undefined,
   uses: string[],
 ): Stage {
-  const link = linkOf(node, record, environment, namespace, uses);
+  const link = linkOf(step, node, record, environment, namespace, uses);
   const { plugin } = node.step;
   if (plugin.role === 'output') return (plugin as OutputPlugin).link({ ...link, upstream: node.upstream });
   if (plugin.role === 'filter') return plugin.link(link);
@@ -137,12 +157,61 @@ function linkStage(
 }
 
 /** Inputs that listen in a namespace of their own say so by this option, as ulogd's do. */
-function namespaceOf(input: Node): string | undefined {
+function placeOf(
+  input: Node,
+  where: Namespace | undefined,
+): { readonly path: string; readonly inode?: number } | undefined {
+  if (where !== undefined) return where;
   const path = input.step.options.network_namespace_path;
-  return typeof path === 'string' && path !== '' ? path : undefined;
+  if (typeof path !== 'string' || path === '') return undefined;
+  const inode = inodeOf(path);
+  return { path, ...(inode === undefined ? {} : { inode }) };
+}
+
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return undefined; // to open it will say why
+  }
+}
+
+/** Messages of an input that there are many of say which one it is. */
+function logOf({ name }: Namespace, log: Log): Log {
+  const say = (message: string) => `netns ${name}: ${message}`;
+  return {
+    debug: (message) => log.debug(say(message)),
+    info: (message) => log.info(say(message)),
+    notice: (message) => log.notice(say(message)),
+    error: (message) => log.error(say(message)),
+    isDebug: () => log.isDebug(),
+  };
+}
+
+/** Written once: `Record.clear` leaves them alone. */
+function writeConstants(input: Node, values: NamespaceValues, record: Record, memory: Memory): void {
+  for (const [key, value] of Object.entries(values)) {
+    const slot = input.writes.get(key) ?? UNREAD;
+    if (slot === UNREAD) continue;
+    if (typeof value === 'number') record.setNumber(slot, value);
+    else {
+      const text = Buffer.from(value);
+      const at = memory.reserve(text.length);
+      memory.bytes.set(text, at);
+      record.setBytes(slot, at, text.length);
+    }
+  }
+}
+
+/** An output whose file is named by the namespace has one for each. */
+function filledIn({ step }: Node, values: NamespaceValues | undefined): Step {
+  const { file } = step.options;
+  if (values === undefined || step.plugin.role !== 'output' || typeof file !== 'string') return step;
+  return { ...step, options: { ...step.options, file: fillIn(file, values) } };
 }
 
 function linkOf(
+  step: Step,
   node: Node,
   record: Record,
   environment: Environment,
@@ -151,8 +220,8 @@ function linkOf(
 ): Link<OptionSpecs, ReadSpecs, KeySpecs> {
   const { memory, log, clock, compat, neutron, shared } = environment;
   return {
-    id: node.step.id,
-    options: node.step.options,
+    id: step.id,
+    options: step.options,
     read: Object.fromEntries(node.reads),
     write: Object.fromEntries(node.writes),
     record,
@@ -164,7 +233,7 @@ function linkOf(
     neutron: neutron ?? { map: '' },
     wanted: (key) => node.writes.get(key) !== UNREAD,
     shared<T>(make: () => T): T {
-      const name = identityOf(node.step);
+      const name = identityOf(step);
       uses.push(name);
       return shared.use(name, make);
     },

@@ -1,9 +1,9 @@
 import type { OptionSpecs, OptionValues } from '../config/option.ts';
 import type { Problem } from '../config/problem.ts';
 import { Secret } from '../config/secret.ts';
-import type { KeySpec } from './key.ts';
+import type { KeySpec, KeySpecs } from './key.ts';
 import type { Kind, Plugin, UpstreamKey } from './plugin.ts';
-import { ABSENT, FIRST_SLOT, UNREAD } from './record.ts';
+import { ABSENT, FIRST_SLOT, firstConstantSlot, UNREAD } from './record.ts';
 
 /** One word of a stack line, its plugin found and its options read. */
 export interface Step {
@@ -12,6 +12,8 @@ export interface Step {
   readonly options: OptionValues<OptionSpecs>;
   readonly line: number;
   readonly column: number;
+  /** Keys that this input writes besides its plugin's, the same in every event. */
+  readonly constants?: KeySpecs;
 }
 
 /** Tells a step from another one: by its name and the values of its options, wherever it stands in the file. */
@@ -56,6 +58,8 @@ export interface Plan {
   /** Filters and outputs, each before what depends on it. */
   readonly nodes: readonly Node[];
   readonly slots: number;
+  /** Those from here on hold constants. */
+  readonly firstConstant: number;
 }
 
 /**
@@ -136,11 +140,18 @@ function resolveKeys(input: Node, file: string, catalog: readonly Plugin[], prob
     checkReads(node, found, file, catalog, problems);
   }
   let slots = FIRST_SLOT;
+  const isConstant = (node: Node, key: string) => node.step.constants !== undefined && key in node.step.constants;
   for (const node of nodes) {
     for (const key of Object.keys(writesOf(node))) {
-      node.writes.set(key, wanted.get(node)?.has(key) ? slots++ : UNREAD);
+      if (!isConstant(node, key)) node.writes.set(key, wanted.get(node)?.has(key) ? slots++ : UNREAD);
     }
   }
+  const firstConstant = firstConstantSlot(slots);
+  let next = firstConstant;
+  for (const key of Object.keys(input.step.constants ?? {})) {
+    input.writes.set(key, wanted.get(input)?.has(key) ? next++ : UNREAD);
+  }
+  if (next > firstConstant) slots = next;
   for (const node of nodes) {
     const found = writers.get(node);
     for (const key of readNames(node)) node.reads.set(key, found?.get(key)?.writes.get(key) ?? ABSENT);
@@ -154,7 +165,7 @@ function resolveKeys(input: Node, file: string, catalog: readonly Plugin[], prob
       }));
     }
   }
-  return { input, nodes: nodes.slice(1), slots };
+  return { input, nodes: nodes.slice(1), slots, firstConstant };
 }
 
 /** Each node before its children; without recursion, for a stack may be as long as its author likes. */
@@ -168,7 +179,8 @@ function preorder(root: Node): Node[] {
   return nodes;
 }
 
-const writesOf = (node: Node) => (node.step.plugin.role === 'output' ? {} : node.step.plugin.writes);
+const writesOf = ({ step: { plugin, constants } }: Node): KeySpecs =>
+  plugin.role === 'output' ? {} : constants === undefined ? plugin.writes : { ...plugin.writes, ...constants };
 const readsEvery = (node: Node): boolean => node.step.plugin.role === 'output' && node.step.plugin.reads === 'every';
 
 /** The keys a node reads; for an output that reads every key, all names from above in ulogd's order. */

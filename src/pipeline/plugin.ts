@@ -131,6 +131,8 @@ export interface InputPlugin<Options extends OptionSpecs = OptionSpecs, Writes e
   readonly role: 'input';
   readonly gives: Kind;
   readonly writes: Writes;
+  /** Keys that the linker writes for it when an option names a network namespace (`namespaceKeys`). */
+  readonly constants?: KeySpecs;
   link(link: Link<Options, unknown, Writes>, deliver: Deliver): Service;
 }
 

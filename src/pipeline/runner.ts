@@ -51,10 +51,10 @@ export class Runner {
    * Ends some sources and starts others; those beside them do not notice. Outputs open before the inputs that feed them. An
    * input that comes takes over from one that goes if they are the same and know how to, and no event is lost; other inputs
    * read what is left before they close, and close before one opens. Returns how many outputs of those that come can now get
-   * events.
+   * events. `parting` is called when those that go have been read to the end, and their outputs are still open.
    */
-  async change(going: readonly Source[], coming: readonly Source[]): Promise<number> {
-    const change = this.#change(going, coming);
+  async change(going: readonly Source[], coming: readonly Source[], parting?: () => void): Promise<number> {
+    const change = this.#change(going, coming, parting);
     for (const source of coming) this.#coming.set(source, change);
     try {
       return await change;
@@ -63,7 +63,7 @@ export class Runner {
     }
   }
 
-  async #change(going: readonly Source[], coming: readonly Source[]): Promise<number> {
+  async #change(going: readonly Source[], coming: readonly Source[], parting?: () => void): Promise<number> {
     await this.#settled(going);
     if (this.#stopped) return 0;
     const before = going.filter((source) => this.#sources.includes(source));
@@ -76,6 +76,7 @@ export class Runner {
       await this.#startInput(source, old.service.handOver?.());
     }
     for (const source of before) await this.#stopInput(source);
+    parting?.();
     for (const source of coming) {
       if (!this.#running.has(source) && outputsReached(source) > 0) await this.#startInput(source);
     }
@@ -109,19 +110,21 @@ export class Runner {
     const error = await failureOf(() => stage.service.start?.());
     if (error === undefined) return;
     source.program.disable(stage.step);
-    this.#refuse(`${source.name} … ${stage.name}`, stage.service, error);
+    this.#refuse(source, `${source.name} … ${stage.name}`, stage.service, error);
   }
 
   async #startInput(source: Source, inherited?: unknown): Promise<void> {
     const error = await failureOf(() => source.service.start?.(inherited));
     if (error === undefined) this.#running.add(source);
-    else this.#refuse(source.name, source.service, error);
+    else this.#refuse(source, source.name, source.service, error);
   }
 
-  #refuse(name: string, service: Service, error: unknown): void {
+  #refuse(source: Source, name: string, service: Service, error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error);
     this.#failures.set(service, reason);
-    this.#log.error(`stack ${name}: ${reason}; this stack is not run`);
+    // What is gone needs no help: it went between being seen and being opened.
+    if (source.isGone()) this.#log.info(`stack ${name}: ${reason}`);
+    else this.#log.error(`stack ${name}: ${reason}; this stack is not run`);
   }
 
   async #stopInput(source: Source): Promise<void> {

@@ -19,6 +19,9 @@ const { ENOBUFS, ETIMEDOUT } = constants.errno;
 /** The kernel answers before it returns from send(): waiting this long (ms) means that the answer was lost. */
 const PATIENCE = 2000;
 
+/** What every request receives into: each is over before another one begins. */
+let memory = new ArrayBuffer(0);
+
 const ANSWER = 1;
 const OTHER = 2;
 const NOTHING = 0;
@@ -93,9 +96,9 @@ export class KernelRequest {
   readonly #ack = new NetlinkAck();
 
   constructor(socket: NativeSocket, slotSize: number, aside: Aside, operation: string) {
-    const memory = new ArrayBuffer(slotSize);
-    this.#bytes = new Uint8Array(memory);
-    this.#view = new DataView(memory);
+    if (memory.byteLength < slotSize) memory = new ArrayBuffer(slotSize);
+    this.#bytes = new Uint8Array(memory, 0, slotSize);
+    this.#view = new DataView(memory, 0, slotSize);
     this.#socket = socket;
     this.#operation = operation;
     this.#aside = aside;

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { CAPABILITY, type Capability } from './capabilities.ts';
 import { keepCapabilities, limitCapabilities } from './native.ts';
-
-const CAP_NET_ADMIN = 1 << 12;
 
 /** Numbers of a user and of the user's groups. */
 export interface Identity {
@@ -16,20 +15,21 @@ export function lookUpUser(name: string): Identity {
 }
 
 /**
- * Gives up root for good. The calling thread keeps CAP_NET_ADMIN alone: the kernel asks for it with every dump of the
- * connections, not only when a socket is opened (nfnetlink_rcv). Throws ErrnoException.
+ * Gives up root for good. The calling thread keeps the capabilities in `kept` alone: the kernel asks for CAP_NET_ADMIN with
+ * every dump of the connections, not only when a socket is opened (nfnetlink_rcv), and for CAP_SYS_ADMIN with every socket in
+ * another namespace (setns(2)). Throws ErrnoException.
  */
-export function become({ user, group, groups }: Identity): void {
+export function become({ user, group, groups }: Identity, kept: readonly Capability[]): void {
   keepCapabilities();
   process.setgroups?.([...groups]);
   process.setgid?.(group);
   process.setuid?.(user);
-  limitThread();
+  limitThread(kept);
 }
 
-/** After `become` in another thread: leaves this one CAP_NET_ADMIN alone. It must have called `keepCapabilities` before. */
-export function limitThread(): void {
-  limitCapabilities(CAP_NET_ADMIN);
+/** After `become` in another thread: leaves this one these capabilities alone. It must have called `keepCapabilities` before. */
+export function limitThread(kept: readonly Capability[]): void {
+  limitCapabilities(kept.reduce((mask, name) => mask | (1 << CAPABILITY[name]), 0));
 }
 
 function ids(flag: '-u' | '-g' | '-G', name: string): number[] {

@@ -11,8 +11,8 @@ import {
 } from '../../wire/ctnetlink.ts';
 import type { Moment } from './flow-record.ts';
 
-/** Entries in one chunk: the table grows by chunks and is never copied. */
-const CHUNK_BITS = 14;
+/** Entries in one chunk: the table grows by chunks and is never copied. Small ones, because there may be a table for each namespace. */
+const CHUNK_BITS = 10;
 const CHUNK = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK - 1;
 
