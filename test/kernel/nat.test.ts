@@ -214,3 +214,16 @@ test('a floating IP that moves in mid-traffic belongs to each VM for its own con
     );
   }
 });
+
+test('a router of a pair whose addresses come with a failover is known by them from then on', async () => {
+  const device = 'qg-4f1c0d52-9a';
+  // The rules are there on the backup as well; the addresses are the primary's.
+  lab.sh(`ip addr del ${floating}/32 dev ${device}; ip addr del ${gateway}/16 dev ${device}`, lab.router);
+  const daemon = await Daemon.start(lab, CONFIGURATION);
+  lab.sh(`ip addr add ${gateway}/16 dev ${device}; ip addr add ${floating}/32 dev ${device}`, lab.router);
+  await lab.exchange(lab.outside, 'tcp', gateway, 179);
+  expect(await natOf(daemon, gateway, 179)).toEqual({ 'nat.type': 'none', 'nat.class': 'local' });
+  await lab.exchange(lab.outside, 'tcp', floating, 80);
+  expect(await natOf(daemon, floating, 80)).toMatchObject({ 'nat.class': 'fip-in', 'nat.fixed_ip': vm });
+  expect(await daemon.stop()).toBe(0);
+});
