@@ -34,6 +34,7 @@ const PACKETS = 'log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR';
 /** Whole stacks, by what they read and write. */
 export const STACKS = {
   'flows to JSON': { line: 'ct1:NFCT,ip2str1:IP2STR,json1:JSON', options: events, ...flows },
+  'flows with NAT to JSON': { line: 'ct1:NFCT,nat1:NAT,ip2str1:IP2STR,json1:JSON', options: events, ...flows },
   'flows to LOGEMU': { line: 'ct1:NFCT,ip2str1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU', options: events, ...flows },
   'remembered flows to JSON': { line: 'ct1:NFCT,ip2str1:IP2STR,json1:JSON', options: { json1: to }, ...flows },
   'packets to JSON': { line: `${PACKETS},mac2str1:HWHDR,json1:JSON`, options: events, ...packets },

@@ -270,9 +270,11 @@ export default defineFilter({
       flush() {
         refreshed = false;
       },
-      start() {
+      async start() {
         map?.open((message) => log.error(`${id}:NAT: ${message}`));
-        return router.open();
+        await router.open();
+        if (router.rulesRefused)
+          log.error(`${id}:NAT: may not read the NAT rules: floating addresses are not known as such`);
       },
       stop() {
         map?.close();

@@ -65,6 +65,7 @@ export default defineInput({
     return {
       async start() {
         await router.open();
+        if (router.rulesRefused) throw new Error('may not read the NAT rules, which takes CAP_NET_ADMIN');
         starting = true;
         router.listen(onMapping);
         starting = false;

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
 import {
   align,
@@ -23,12 +24,16 @@ import {
   textOf,
 } from '../wire/nftables.ts';
 
+const { EPERM } = constants.errno;
 const READ_SLOT = 32 << 10;
 const READ_SLOTS = 4;
 const NEWS_SLOT = 8 << 10;
 const NEWS_SLOTS = 16;
 /** Rules that change while they are read are read again, so often at most: the next change's news will have it done once more. */
 const ATTEMPTS = 5;
+
+/** What is received is used at once, one namespace after the other: they share the memory for it. */
+const RECEIVED = new DataView(new ArrayBuffer(READ_SLOT * READ_SLOTS + NEWS_SLOT * NEWS_SLOTS));
 
 /** What is found when the rules are read: offsets into `view`. */
 export interface RuleVisitor {
@@ -47,8 +52,7 @@ export interface RuleVisitor {
 export class NatRules {
   readonly #namespace: string | undefined;
   readonly #onNews: () => void;
-  readonly #memory = new ArrayBuffer(READ_SLOT * READ_SLOTS + NEWS_SLOT * NEWS_SLOTS);
-  readonly #view = new DataView(this.#memory);
+  readonly #view = RECEIVED;
   readonly #translation = new Translation();
   #visitor: RuleVisitor | undefined;
   #news: NetlinkSocket | undefined;
@@ -67,7 +71,7 @@ export class NatRules {
 
   /** Subscribes to news. Throws ErrnoException. */
   open(): void {
-    const common = { protocol: NETLINK_NETFILTER, namespace: this.#namespace, memory: this.#memory };
+    const common = { protocol: NETLINK_NETFILTER, namespace: this.#namespace, memory: RECEIVED.buffer };
     const news = { slotSize: NEWS_SLOT, slots: NEWS_SLOTS, offset: READ_SLOT * READ_SLOTS, bufferSize: 256 << 10 };
     this.#news = NetlinkSocket.open({ ...common, ...news });
     this.#reader = NetlinkSocket.open({
@@ -104,14 +108,19 @@ export class NatRules {
     });
   }
 
+  /** Whether the kernel refused to show the rules the last time: that takes CAP_NET_ADMIN. */
+  get refused(): boolean {
+    return this.#refusal === -EPERM;
+  }
+
   /** Has the news that wait told of. */
   refresh(): void {
     this.#news?.drain();
   }
 
   /**
-   * Reads every rule, before it returns; a kernel without nf_tables has none. False when they changed all the while: what was found
-   * then does not count, and the news will come.
+   * Reads every rule, before it returns; a kernel without nf_tables has none. False when they changed all the while, or we may not
+   * read them: what was found then does not count.
    */
   read(visitor: RuleVisitor): boolean {
     this.#visitor = visitor;
@@ -119,7 +128,7 @@ export class NatRules {
       visitor.begin();
       this.#maps.clear();
       if (this.#ask(dumpRules(1)) && this.#askMaps()) return true;
-      if (this.#refusal !== 0) return true;
+      if (this.#refusal !== 0) return this.#refusal !== -EPERM;
     }
     return false;
   }

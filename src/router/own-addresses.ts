@@ -14,14 +14,16 @@ import { AddressMap } from './address-map.ts';
 const SLOT = 32 << 10;
 const SLOTS = 4;
 
+/** What is received is used at once, one namespace after the other: they share the memory for it. */
+const RECEIVED = new DataView(new ArrayBuffer(SLOT * SLOTS));
+
 /** The addresses of a namespace's own devices, kept current by its address events. */
 export class OwnAddresses {
   readonly #namespace: string | undefined;
   readonly #onChange: () => void;
   /** Prefix length + 1 by address. */
   readonly #prefixes = new AddressMap();
-  readonly #memory = new ArrayBuffer(SLOT * SLOTS);
-  readonly #view = new DataView(this.#memory);
+  readonly #view = RECEIVED;
   readonly #address = new LinkAddress();
   #socket: NetlinkSocket | undefined;
   #loaded: (() => void) | undefined;
@@ -50,7 +52,7 @@ export class OwnAddresses {
       namespace: this.#namespace,
       bufferSize: 1 << 20,
       maxBufferSize: 8 << 20,
-      memory: this.#memory,
+      memory: RECEIVED.buffer,
       offset: 0,
       slotSize: SLOT,
       slots: SLOTS,

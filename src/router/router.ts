@@ -77,6 +77,11 @@ export class Router {
     return this.#forwards.get(view, at, length) > 0;
   }
 
+  /** Whether the kernel did not show the rules: what they say is then not known. */
+  get rulesRefused(): boolean {
+    return this.#rules.refused;
+  }
+
   /** Reads the news that wait: an event may be read before the news of the rule that shaped it. */
   refresh(): void {
     this.#rules.refresh();

@@ -125,3 +125,16 @@ test('10,000 floating addresses are read, and a change among them is told alone'
   expect(performance.now() - started).toBeLessThan(10_000);
   expect(await daemon.stop()).toBe(0);
 });
+
+test('a daemon that gave up root goes on reading the rules', async () => {
+  const name = lab.namespace('fip-nobody');
+  lab.sh('iptables -t nat -A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73', name);
+  const daemon = await Daemon.start(lab, configuration(name), { flags: ['-u', 'nobody'] });
+  await daemon.objects('fip.json', 1);
+  lab.sh('iptables -t nat -A PREROUTING -d 10.5.150.83/32 -j DNAT --to-destination 192.168.21.74', name);
+  expect((await daemon.objects('fip.json', 2)).map(brief)).toEqual([
+    'fip-map 10.5.150.82 192.168.21.73 initial',
+    'fip-map 10.5.150.83 192.168.21.74',
+  ]);
+  expect(await daemon.stop()).toBe(0);
+});
