@@ -25,6 +25,7 @@ export const PACKAGES = {
     'graphite-carbon',
     'nfdump',
     'libfixbuf-tools',
+    'libfaketime',
   ],
   // Servers that tests start in folders of their own, and ulogd's outputs to them.
   databases: ['postgresql', 'mariadb-server', 'sqlite3'],

@@ -1,0 +1,80 @@
+// A steady load for long: nothing lost unseen, and memory that stays what it is. SOAK_SECONDS=1800 runs it for half an hour.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { Lab } from '../../scripts/lab.js';
+import { Daemon, killRest } from '../support/daemon.ts';
+
+const SECONDS = Number(process.env.SOAK_SECONDS ?? 20);
+const RATE = 20_000;
+/** Packets of one burst. */
+const BURST = 2000;
+/** Young heap, buffers that grow once, and the collector's mood: what a run may gain from its middle to its end. */
+const NOISE_MIB = 24;
+const lab = new Lab();
+const flood = join(lab.directory, 'flood');
+execFileSync('gcc', ['-O2', '-Wall', '-o', flood, fileURLToPath(new URL('../support/flood.c', import.meta.url))]);
+afterEach(killRest);
+afterAll(() => lab.close());
+
+function residentMiB(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+const peak = (values: readonly number[]) => Math.max(...values);
+
+test(
+  `${RATE} packets a second for ${SECONDS} s: written + lost is the rule’s own count, and memory stays`,
+  async () => {
+    const namespace = lab.namespace('fl-soak');
+    lab.sh(
+      `nft add table inet s
+       nft 'add chain inet s out { type filter hook output priority 0; }'
+       nft 'add rule inet s out meta l4proto udp counter log prefix "soak" group 9'`,
+      namespace,
+    );
+    const text = `[global]
+stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,json1:JSON
+[log1]
+group=9
+[json1]
+file="/out/packets.json"
+rotate_size=64M
+keep=1
+`;
+    const daemon = await Daemon.start(lab, text, { namespace });
+    const resident: number[] = [];
+    const began = performance.now();
+    const seconds = () => (performance.now() - began) / 1000;
+    let sent = 0;
+    while (seconds() < SECONDS) {
+      lab.sh(`${flood} ${BURST}`, namespace);
+      sent += BURST;
+      resident.push(residentMiB(daemon.pid));
+      await sleep(Math.max(0, (sent / RATE - seconds()) * 1000));
+    }
+    const took = seconds();
+    expect(await daemon.stop()).toBe(0);
+    const counted = Number(/packets (\d+)/.exec(lab.sh('nft list chain inet s out', namespace))?.[1]);
+    const written = numberBefore(daemon.log, 'written', 'json1:JSON');
+    const middle = resident.slice(resident.length >> 2, resident.length >> 1);
+    const end = resident.slice(-(resident.length >> 2));
+    console.log(
+      `soak: ${counted} packets at ${Math.round(counted / took)}/s, ${written} written; RSS ${peak(middle).toFixed(1)} MiB in the second quarter, ${peak(end).toFixed(1)} MiB in the last`,
+    );
+    expect(counted).toBeGreaterThanOrEqual(sent);
+    expect(written + numberBefore(daemon.log, 'lost', 'log1:NFLOG')).toBe(counted);
+    expect(peak(end) - peak(middle)).toBeLessThan(NOISE_MIB);
+  },
+  (SECONDS + 90) * 1000,
+);
+
+/** The numbers before a word in a stage's last line of the summary, together. */
+function numberBefore(log: string, word: string, stage: string): number {
+  const line = log.split('\n').findLast((one) => one.includes(`${stage}:`) && new RegExp(`\\d ${word}`).test(one));
+  const found = (line ?? '').matchAll(new RegExp(`(\\d+) ${word}`, 'g'));
+  return [...found].reduce((sum, [, digits]) => sum + Number(digits), 0);
+}
