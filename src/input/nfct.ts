@@ -15,6 +15,7 @@ import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } fro
 import * as nfnetlink from '../wire/nfnetlink.ts';
 import { describeDatagram } from '../wire/text.ts';
 import { ConntrackDump } from './conntrack/conntrack-dump.ts';
+import { dumpInTurn } from './conntrack/dump-turns.ts';
 import { FlowFilter, networkFault, protocolFault } from './conntrack/flow-filter.ts';
 import { flowKeys } from './conntrack/flow-keys.ts';
 import { FlowWriter, Moment } from './conntrack/flow-record.ts';
@@ -426,7 +427,7 @@ export default defineInput({
           if (!polls) listen(open(), 0);
           if (remembers) {
             dump.open();
-            synchronize(false);
+            dumpInTurn(() => synchronize(false));
           }
         }
         if (polls) timer = setInterval(() => synchronize(true), options.pollinterval * 1000);

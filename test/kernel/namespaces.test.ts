@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import type { Attached } from '../../src/cli/namespace-stacks.ts';
 import { ask } from '../../src/control/client.ts';
-import { Daemon, killRest, logDatagrams, sendDatagrams } from '../support/daemon.ts';
+import { Daemon, killRest, logDatagrams, Run, sendDatagrams } from '../support/daemon.ts';
 
 const lab = new Lab();
 /** Where the other ends of cables are: they go when a namespace really is gone. */
@@ -104,6 +104,9 @@ test('namespaces are found at the start and when they come, named in every recor
   expect(open).toContain(daemon.folder.file(`${later}.json`));
   expect(open).not.toContain(daemon.folder.file(`${before}.json`));
   expect((await attached(daemon)).map(({ netns }) => netns)).toEqual([later, later]);
+  const shown = new Run(lab, ['netns', '-c', daemon.folder.configuration]);
+  expect(await shown.ended).toBe(0);
+  expect(shown.stdout).toMatch(new RegExp(`^NETNS +INPUT +SINCE +EVENTS +LOST\\n${later} +log1:NFLOG +\\S+ +3 +0\\n`));
   expect(await daemon.stop()).toBe(0);
   expect(daemon.log).not.toContain('<7>');
 });

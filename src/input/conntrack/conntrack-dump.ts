@@ -67,13 +67,15 @@ export class ConntrackDump {
 
   /** Sends a dump request; what it brings goes to `handler`. One at a time. Throws ErrnoException. */
   begin(request: Uint8Array, handler: DumpHandler): void {
-    this.#socket?.send(request);
+    if (this.#socket === undefined) return; // closed before its turn came
+    this.#socket.send(request);
     this.#handler = handler;
   }
 
   close(): void {
     this.#handler = undefined;
     this.#socket?.close();
+    this.#socket = undefined;
   }
 
   #onDatagram(start: number, end: number): void {
