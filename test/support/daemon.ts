@@ -162,19 +162,21 @@ export class Daemon extends Run {
     });
   }
 
-  /** Resolves when a file has `count` lines or more, and returns them. */
+  /** Resolves when a file has `count` lines or more, and returns them, without one that is being written. */
   async lines(name: string, count: number): Promise<string[]> {
-    await until(`${count} lines in ${name}`, () => this.folder.read(name).split('\n').length > count).catch((error) => {
-      const has = this.folder.read(name).split('\n').length - 1;
-      throw new Error(`${(error as Error).message}; it has ${has}; the log says:\n${this.log}${this.stderr}`);
+    let lines: string[] = [];
+    await until(`${count} lines in ${name}`, () => {
+      lines = this.folder.read(name).split('\n').slice(0, -1);
+      return lines.length >= count;
+    }).catch((error) => {
+      throw new Error(`${(error as Error).message}; it has ${lines.length}; the log says:\n${this.log}${this.stderr}`);
     });
-    return this.folder.lines(name);
+    return lines;
   }
 
   /** As `lines`, of a file of JSON. */
   async objects(name: string, count: number): Promise<Record<string, unknown>[]> {
-    await this.lines(name, count);
-    return this.folder.objects(name);
+    return (await this.lines(name, count)).map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 }
 
