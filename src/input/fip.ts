@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import type { KeySpec } from '../pipeline/key.ts';
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
@@ -6,9 +5,6 @@ import { Router } from '../router/router.ts';
 import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
-
-/** Namespaces of Neutron's L3 agent are named for their router (neutron/agent/l3/namespaces.py, dvr_snat_ns.py). */
-const ROUTER_NAMESPACE = /^(?:qrouter|snat)-([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/;
 
 /** FIP: which floating address is whose, from when to when. */
 export default defineInput({
@@ -30,16 +26,14 @@ export default defineInput({
       type: 'u32',
       doc: 'Begin of a mapping that has ended, in seconds since 1970, if flowlogd saw it.',
     },
-    'router.id': text('Id of the Neutron router, by the name of its namespace.'),
   },
   link({ id, write, record, memory, clock, log, namespace }, deliver) {
     const router = Router.of(namespace);
     const { floating } = router;
-    const words = memory.reserve(128);
+    const words = memory.reserve(16);
     const floatingAt = memory.reserve(IP_TEXT_LENGTH + 3);
     const fixedAt = memory.reserve(IP_TEXT_LENGTH + 3);
-    const routerId = ROUTER_NAMESPACE.exec(basename(namespace ?? ''))?.[1] ?? '';
-    memory.bytes.set(Buffer.from(`fip-mapfip-unmap${routerId}`), words);
+    memory.bytes.set(Buffer.from('fip-mapfip-unmap'), words);
     let starting = false;
 
     function setAddress(slot: number, at: number, from: number, length: number): void {
@@ -57,7 +51,6 @@ export default defineInput({
       if (starting) record.setNumber(write['fip.initial'], 1);
       const since = floating.since(entry);
       if (!holds && since > 0) record.setNumber(write['fip.since.sec'], Math.floor(since / 1000));
-      if (routerId !== '') record.setBytes(write['router.id'], words + 16, routerId.length);
       deliver.event();
       if (!starting) deliver.batch();
     }

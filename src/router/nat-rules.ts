@@ -46,8 +46,8 @@ export interface RuleVisitor {
 }
 
 /**
- * The NAT rules in nf_tables of a namespace, as nft and iptables-nft write them, read over netlink: no program is run, and it takes a
- * few hundred nanoseconds a rule. Every transaction that changes rules is followed by news.
+ * The NAT rules in nf_tables of a namespace, as nft and iptables-nft write them, read over netlink: no program is run.
+ * Every transaction that changes rules is followed by news.
  */
 export class NatRules {
   readonly #namespace: string | undefined;

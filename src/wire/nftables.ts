@@ -44,6 +44,9 @@ const NFT_CMP_EQ = 0;
 const NFT_NAT_DNAT = 1;
 const NF_NAT_RANGE_MAP_IPS = 1;
 const NF_NAT_RANGE_PROTO_SPECIFIED = 2;
+// Names of xtables extensions.
+const DNAT = Buffer.from('DNAT\0');
+const COMMENT = Buffer.from('comment\0');
 /** Where the destination is in a header of the network layer. */
 const IPV4_DESTINATION = 16;
 const IPV6_DESTINATION = 24;
@@ -85,7 +88,10 @@ export function dumpElements(family: number, table: string, set: string, sequenc
     .finish();
 }
 
-/** Walks expressions with what is known of the registers; one serves every rule. */
+/**
+ * Walks expressions with what is known of the registers; one serves every rule. The kernel's names of expressions are told apart by
+ * their first four bytes, the NUL included: a router may have tens of thousands of rules.
+ */
 class RuleReader {
   readonly #kind = new Uint8Array(REGISTERS);
   readonly #offset = new Int32Array(REGISTERS);
@@ -99,20 +105,22 @@ class RuleReader {
 
   /** True once the expression is the translation itself. */
   read(view: DataView, nameAt: number, nameEnd: number, from: number, to: number, into: Translation): boolean {
-    switch (textOf(view, nameAt, nameEnd)) {
-      case 'payload':
+    switch (nameEnd - nameAt < 4 ? 0 : view.getUint32(nameAt)) {
+      case 0x7061796c: // payload
         this.#payload(view, from, to);
         return false;
-      case 'meta': {
+      case 0x6d657461: {
+        // meta
         const key = number(view, from, to, 2);
         const harmless = (key >= NFT_META_IIF && key <= NFT_META_OIFNAME) || key === NFT_META_NFPROTO;
         this.#set(number(view, from, to, 1), harmless ? HARMLESS : UNKNOWN, 0, 0);
         return false;
       }
-      case 'cmp':
+      case 0x636d7000: // cmp
         this.#compare(view, from, to, into);
         return false;
-      case 'immediate': {
+      case 0x696d6d65: {
+        // immediate
         const at = find(view, from, to, 2);
         const value = at < 0 ? -1 : find(view, at + NLA_HEADER, end(view, at), NFTA_DATA_VALUE);
         if (value >= 0) {
@@ -120,21 +128,22 @@ class RuleReader {
         }
         return false;
       }
-      case 'lookup':
+      case 0x6c6f6f6b: // lookup
         this.#lookup(view, from, to, into);
         return false;
-      case 'nat':
+      case 0x6e617400: // nat
         return this.#nat(view, from, to, into);
-      case 'target':
+      case 0x74617267: // target
         return target(view, from, to, into);
-      case 'match': {
+      case 0x6d617463: {
+        // match
         const at = find(view, from, to, 1);
-        if (at < 0 || textOf(view, at + NLA_HEADER, end(view, at)) !== 'comment') into.whole = false;
+        if (at < 0 || !isNamed(view, at, COMMENT)) into.whole = false;
         return false;
       }
-      case 'counter':
-      case 'log':
-      case 'notrack':
+      case 0x636f756e: // counter
+      case 0x6c6f6700: // log
+      case 0x6e6f7472: // notrack
         return false;
       default:
         into.whole = false; // a condition that is not understood
@@ -263,7 +272,7 @@ export function decodePairs(
 function target(view: DataView, from: number, to: number, into: Translation): boolean {
   const name = find(view, from, to, 1);
   const info = find(view, from, to, 3);
-  if (name < 0 || info < 0 || textOf(view, name + NLA_HEADER, end(view, name)) !== 'DNAT') return false;
+  if (name < 0 || info < 0 || !isNamed(view, name, DNAT)) return false;
   if (into.length === 0) return false;
   const old = number(view, from, to, 2) === 0;
   const range = info + NLA_HEADER + (old ? 4 : 0);
@@ -301,6 +310,13 @@ const end = (view: DataView, at: number): number => at + view.getUint16(at, HOST
 function number(view: DataView, from: number, to: number, type: number): number {
   const at = find(view, from, to, type);
   return at < 0 || end(view, at) - at < NLA_HEADER + 4 ? -1 : view.getUint32(at + NLA_HEADER);
+}
+
+/** Whether the string attribute at `at` is this one, its NUL included. */
+function isNamed(view: DataView, at: number, name: Uint8Array): boolean {
+  if (end(view, at) - at - NLA_HEADER !== name.length) return false;
+  for (let i = 0; i < name.length; i++) if (view.getUint8(at + NLA_HEADER + i) !== name[i]) return false;
+  return true;
 }
 
 /** Text of a NUL-terminated string attribute. */

@@ -138,3 +138,19 @@ test('a daemon that gave up root goes on reading the rules', async () => {
   ]);
   expect(await daemon.stop()).toBe(0);
 });
+
+test('one section follows every router, those that come later included', async () => {
+  const [first, second] = ['a', 'b'].map((letter) => `fipmany${process.pid}-${letter}`) as [string, string];
+  lab.namespace(first, { exact: true });
+  const rule = (n: number) =>
+    `iptables -t nat -A PREROUTING -d 10.5.150.${n}/32 -j DNAT --to-destination 192.168.21.${n}`;
+  lab.sh(rule(82), first);
+  const text = configuration('-').replace(/network_namespace_path=.*/, `network_namespaces="fipmany${process.pid}-*"`);
+  const daemon = await Daemon.start(lab, text);
+  await daemon.objects('fip.json', 1);
+  lab.namespace(second, { exact: true });
+  lab.sh(rule(83), second);
+  const lines = (await daemon.objects('fip.json', 2)).map((line) => `${line['nat.floating_ip']} ${line['netns.name']}`);
+  expect(lines).toEqual([`10.5.150.82 ${first}`, `10.5.150.83 ${second}`]);
+  expect(await daemon.stop()).toBe(0);
+});
