@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { readArguments, USAGE, UsageError } from './cli/arguments.ts';
+import { readArguments, UsageError } from './cli/arguments.ts';
+import { helpText, usageExitCode } from './cli/help.ts';
 import { version } from './cli/version.ts';
 
 /** What the process ends with, as in ulogd: 1 for anything that keeps it from starting, 2 for a log that cannot be opened. */
@@ -13,7 +14,7 @@ async function main(args: readonly string[]): Promise<number> {
     const parsed = readArguments(args);
     switch (parsed.command) {
       case 'help':
-        process.stdout.write(USAGE);
+        process.stdout.write(helpText(parsed.about));
         return 0;
       case 'version':
         process.stdout.write(`flowlogd Version ${version()}\n`);
@@ -32,6 +33,8 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./cli/spool.ts')).spool(parsed);
       case 'doctor':
         return (await import('./cli/doctor.ts')).doctor(parsed);
+      case 'who-had':
+        return await (await import('./cli/who-had.ts')).whoHad(parsed);
       case 'run':
         // Until files are open there is nothing to open again, and the signal must not end us.
         process.on('SIGHUP', () => {});
@@ -40,6 +43,6 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`flowlogd: ${error.message}\nTry "flowlogd --help".\n`);
-    return 1;
+    return usageExitCode(args[0]);
   }
 }

@@ -9,7 +9,7 @@ const ALTITUDE = [
   ['main.ts'],
   ['cli'],
   ['input', 'filter', 'output'],
-  ['doctor'],
+  ['doctor', 'who-had'],
   ['pipeline', 'database', 'delivery', 'router', 'neutron', 'system', 'control'],
   ['config', 'wire'],
 ];

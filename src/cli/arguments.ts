@@ -1,30 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-
-export const USAGE = `flowlogd: Netfilter event logger
-
-Usage: flowlogd [OPTIONS]             run the daemon
-       flowlogd check FILE            read a configuration and report every error in it
-       flowlogd status [--json] [-c FILE | --control PATH]
-                                     ask a running daemon how it is: 0 all is well, 1 events were lost, 2 none runs
-       flowlogd netns [--json] | attach NAME | detach NAME  [-c FILE | --control PATH]
-                                     list the network namespaces that it watches, listen in one now, let go of one
-       flowlogd info [PLUGIN]         list the plugins, or one plugin's options and keys
-       flowlogd spool ls | verify | replay | drop DIR
-                                     list a spool's segments, check them, print what waits, or remove it
-       flowlogd doctor [-c FILE] [-u USER] [--fix [--yes]] [--json]
-                                     look at kernel, rules, rights, disks and clock; say what the log suffers from
-
-Options:
-  -c, --configfile FILE   configuration (default /etc/ulogd.conf)
-  -d, --daemon            run in the background
-  -p, --pidfile FILE      write the process id there, and keep the file locked
-  -u, --uid USER          run as this user once everything is open
-  -l, --loglevel LEVEL    1 debug, 3 info, 5 notice, 7 error, 8 fatal; wins over the configuration
-  -v, --verbose           copy the daemon's log to stderr
-  -i, --info PLUGIN       the same as "flowlogd info"; ulogd_output_JSON.so is accepted for JSON
-  -V, --version           print the version
-  -h, --help              print this
-`;
+import { suggestion } from '../config/nearest.ts';
+import { type CommandName, commandNames, isCommand } from './help.ts';
 
 export interface RunArguments {
   readonly command: 'run';
@@ -76,13 +52,27 @@ export interface NamespaceArguments extends DaemonAddress {
   readonly name: string;
 }
 
+export interface WhoHadArguments {
+  readonly command: 'who-had';
+  /** As typed. */
+  readonly address: string;
+  readonly at: string;
+  readonly protocol: string | undefined;
+  readonly within: string | undefined;
+  readonly json: boolean;
+  readonly files: readonly string[];
+}
+
 export type Arguments =
+  | WhoHadArguments
   | RunArguments
   | StatusArguments
   | NamespaceArguments
   | SpoolArguments
   | DoctorArguments
-  | { readonly command: 'help' | 'version' }
+  | { readonly command: 'version' }
+  /** Of a command, or of the whole program. */
+  | { readonly command: 'help'; readonly about?: CommandName }
   | { readonly command: 'check'; readonly file: string }
   | { readonly command: 'info'; readonly plugin?: string };
 
@@ -111,7 +101,10 @@ export class UsageError extends Error {}
 
 function readCommand(command: string, rest: readonly string[]): Arguments {
   const [operand] = rest;
-  if (command === 'help') return { command: 'help' };
+  if (command === 'help' && operand !== undefined && isCommand(operand)) return { command, about: operand };
+  if (command === 'help') return { command };
+  if (!isCommand(command)) throw new UsageError(`unknown command "${command}"${suggestion(command, commandNames)}`);
+  if (rest.some((word) => word === '--help' || word === '-h')) return { command: 'help', about: command };
   if (command === 'check' && rest.length === 1 && operand !== undefined) return { command: 'check', file: operand };
   if (command === 'check') throw new UsageError('check takes one FILE');
   if (command === 'info' && rest.length <= 1) return operand === undefined ? { command } : { command, plugin: operand };
@@ -121,6 +114,7 @@ function readCommand(command: string, rest: readonly string[]): Arguments {
   if (namespaceCommand !== undefined) return readNamespaces(namespaceCommand, rest);
   if (command === 'spool') return readSpool(rest);
   if (command === 'doctor') return readDoctor(rest);
+  if (command === 'who-had') return readWhoHad(rest);
   throw new UsageError(`unknown command "${command}"`);
 }
 
@@ -173,6 +167,25 @@ function readDoctor(rest: readonly string[]): DoctorArguments {
     ...(configfile === undefined ? {} : { configFile: configfile }),
     ...(uid === undefined ? {} : { user: uid }),
   };
+}
+
+function readWhoHad(rest: readonly string[]): WhoHadArguments {
+  const { values, positionals } = parse(
+    rest,
+    {
+      at: { type: 'string' },
+      proto: { type: 'string' },
+      within: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+    true,
+  );
+  const [address, ...files] = positionals;
+  if (address === undefined) throw new UsageError('who-had takes one ADDRESS');
+  if (values.at === undefined) throw new UsageError('who-had needs --at TIME');
+  if (files.length === 0) throw new UsageError('who-had takes the FILES to search; - is stdin');
+  const { at, proto, within, json } = values;
+  return { command: 'who-had', address, at, protocol: proto, within, json, files };
 }
 
 type Flags = NonNullable<ParseArgsConfig['options']>;

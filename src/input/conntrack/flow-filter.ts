@@ -1,22 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { parseProtocol } from '../../system/ip-protocol.ts';
 import type { ConntrackEntry } from '../../wire/conntrack.ts';
 import { parseIp } from '../../wire/ip-text.ts';
-
-/** IP protocols by name; /etc/protocols knows more where it is installed. */
-const PROTOCOLS: Readonly<Record<string, number>> = {
-  icmp: 1,
-  igmp: 2,
-  tcp: 6,
-  udp: 17,
-  dccp: 33,
-  gre: 47,
-  esp: 50,
-  ah: 51,
-  icmpv6: 58,
-  'ipv6-icmp': 58,
-  sctp: 132,
-  udplite: 136,
-};
 
 /** A network as `address/prefix`. */
 interface Network {
@@ -64,15 +48,6 @@ export function parseNetwork(word: string): Network {
   return { address, prefix };
 }
 
-/** Reads the name or number of an IP protocol. */
-export function parseProtocol(name: string): number {
-  const word = name.toLowerCase();
-  const known = Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : undefined;
-  const number = /^\d{1,3}$/.test(word) ? Number(word) : (known ?? systemProtocol(word) ?? -1);
-  if (number < 0 || number > 255) throw new Error(`"${name}" is no IP protocol; write tcp, udp, icmp, … or a number`);
-  return number;
-}
-
 /** What is wrong with a word of `accept_src_filter` or `accept_dst_filter`. */
 export function networkFault(word: string): string | undefined {
   return faultOf(() => parseNetwork(word));
@@ -90,17 +65,6 @@ function faultOf(parse: () => unknown): string | undefined {
   } catch (error) {
     return (error as Error).message;
   }
-}
-
-function systemProtocol(name: string): number | undefined {
-  if (name === '') return undefined;
-  try {
-    for (const line of readFileSync('/etc/protocols', 'utf8').split('\n')) {
-      const [official, number, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/);
-      if ([official, ...aliases].some((word) => word?.toLowerCase() === name)) return Number(number);
-    }
-  } catch {} // not installed: the names above are all there are
-  return undefined;
 }
 
 function isWithin(networks: readonly Network[], bytes: Uint8Array, offset: number, length: number): boolean {

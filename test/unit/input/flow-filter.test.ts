@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FlowFilter, parseNetwork, parseProtocol } from '../../../src/input/conntrack/flow-filter.ts';
+import { FlowFilter, parseNetwork } from '../../../src/input/conntrack/flow-filter.ts';
+import { parseProtocol } from '../../../src/system/ip-protocol.ts';
 import { address } from '../../support/packets.ts';
 import { bytes, entryOf } from './conntrack-entry.ts';
 
