@@ -75,6 +75,13 @@ test('the README has every plugin of ulogd2, and says which are here (npm run do
   for (const name of Object.keys(ULOGD)) expect(readme).toMatch(new RegExp(`^\\|.*\\b${name}\\b.*\\|$`, 'm'));
 });
 
+test('the README says of every plugin what it is there for', async () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const overview = readme.slice(readme.indexOf('## What it reads'), readme.indexOf('[The reference]'));
+  const missing = (await loadCatalog()).filter(({ name }) => !overview.includes(`[${name}](`)).map(({ name }) => name);
+  expect(missing).toEqual([]);
+});
+
 test('a plugin of ulogd2 that is here has every option of it', async () => {
   const unknown = (await loadCatalog()).flatMap(({ name, options }) =>
     (ULOGD[name] ?? '')

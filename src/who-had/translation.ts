@@ -85,7 +85,9 @@ export function translationByNat(fields: Fields, question: Question): Translatio
   const inside = text(fields['nat.fixed_ip']);
   const protocol = number(fields['orig.ip.protocol']);
   const port = number(fields['nat.external_port']);
-  if (inside === undefined || fields['nat.external_ip'] !== question.address) return undefined;
+  // Packets have these keys too, and are no connections.
+  if (fields['ct.event'] === undefined || inside === undefined) return undefined;
+  if (fields['nat.external_ip'] !== question.address) return undefined;
   if (question.protocol !== undefined && protocol !== question.protocol) return undefined;
   if (question.port !== undefined && port !== question.port) return undefined;
   const how = fields['nat.type'] === 'snat' ? 'snat' : 'dnat';
