@@ -82,11 +82,11 @@ async function serve(loaded: Loaded, log: DaemonLog, user: string | undefined): 
   const control = await openControl(daemon, identity, log);
   const metrics = await openMetrics(daemon, conntrackNamespaces(loaded.plans), log);
   try {
-    if ((await crew.run(loaded)) === 0) throw new Error('not a single stack could be started');
+    const running = await crew.run(loaded);
+    if (running === 0) throw new Error('not a single stack could be started');
     if (identity !== undefined) await crew.become(identity, capabilitiesFor(loaded.plans));
-    log.notice(
-      `flowlogd runs ${config.stacks.length} ${config.stacks.length === 1 ? 'stack' : 'stacks'} of ${config.file}`,
-    );
+    const all = `${config.stacks.length} ${config.stacks.length === 1 ? 'stack' : 'stacks'} of ${config.file}`;
+    log.notice(`flowlogd runs ${running < config.stacks.length ? `${running} of ` : ''}${all}`);
     daemon.state = 'running';
     notifyServiceManager('READY=1');
     reportReady();

@@ -73,12 +73,13 @@ export function planStacks(
   problems: Problem[],
 ): Plan[] {
   const inputs = new Map<string, Node>();
+  const misplaced = new Set<Step>();
   for (const steps of stacks) {
-    checkShape(steps, file, problems);
+    for (const step of checkShape(steps, file, catalog, problems)) misplaced.add(step);
     let node: Node | undefined;
     for (const step of steps) node = grow(node, step, inputs);
   }
-  return [...inputs.values()].map((input) => resolveKeys(input, file, catalog, problems));
+  return [...inputs.values()].map((input) => resolveKeys(input, file, catalog, misplaced, problems));
 }
 
 function grow(parent: Node | undefined, step: Step, inputs: Map<string, Node>): Node {
@@ -92,7 +93,9 @@ function grow(parent: Node | undefined, step: Step, inputs: Map<string, Node>): 
   return node;
 }
 
-function checkShape(steps: readonly Step[], file: string, problems: Problem[]): void {
+/** Returns the steps that cannot work where they stand: which keys they lack there is of no interest. */
+function checkShape(steps: readonly Step[], file: string, catalog: readonly Plugin[], problems: Problem[]): Step[] {
+  const misplaced: Step[] = [];
   const report = (step: Step, message: string, severity: Problem['severity'] = 'error') =>
     problems.push({ file, line: step.line, column: step.column, message, severity });
   let kind: Kind | undefined;
@@ -113,17 +116,40 @@ function checkShape(steps: readonly Step[], file: string, problems: Problem[]): 
       // ulogd runs a stack whose packet is not decoded yet, and says so; a packet where a flow belongs cannot work.
       const near = isPacket(kind) && plugin.accepts.some(isPacket);
       const message = `type mismatch: ${before.id}:${before.plugin.name} gives a ${kind}, ${name} takes ${plugin.accepts.join(' or ')}`;
-      report(step, message, near ? 'warning' : 'error');
+      if (near) report(step, message, 'warning');
+      else {
+        report(step, message + counterpart(plugin, kind, catalog));
+        misplaced.push(step);
+      }
     }
     if (plugin.role !== 'output') kind = plugin.gives ?? kind;
     before = step;
   }
+  return misplaced;
+}
+
+/** The filter that writes the same key for events of that kind, as PRINTFLOW does for PRINTPKT. */
+function counterpart(plugin: Plugin, kind: Kind, catalog: readonly Plugin[]): string {
+  if (plugin.role !== 'filter') return '';
+  const other = catalog.find(
+    (one) =>
+      one.role === 'filter' &&
+      one.accepts.includes(kind) &&
+      Object.keys(one.writes).some((key) => key in plugin.writes),
+  );
+  return other === undefined ? '' : `; for a ${kind} there is ${other.name}`;
 }
 
 const isPacket = (kind: Kind): boolean => kind === 'raw' || kind === 'packet';
 const article = (role: Plugin['role']): string => (role === 'filter' ? 'a filter' : `an ${role}`);
 
-function resolveKeys(input: Node, file: string, catalog: readonly Plugin[], problems: Problem[]): Plan {
+function resolveKeys(
+  input: Node,
+  file: string,
+  catalog: readonly Plugin[],
+  misplaced: ReadonlySet<Step>,
+  problems: Problem[],
+): Plan {
   const nodes = preorder(input);
   const writers = new Map<Node, Map<string, Node>>();
   const wanted = new Map<Node, Set<string>>(nodes.map((node) => [node, new Set()]));
@@ -137,7 +163,7 @@ function resolveKeys(input: Node, file: string, catalog: readonly Plugin[], prob
         wanted.get(writer)?.add(key);
       }
     }
-    checkReads(node, found, file, catalog, problems);
+    if (!misplaced.has(node.step)) checkReads(node, found, file, catalog, problems);
   }
   let slots = FIRST_SLOT;
   const isConstant = (node: Node, key: string) => node.step.constants !== undefined && key in node.step.constants;
@@ -232,9 +258,10 @@ function checkReads(
     const writer = found.get(key);
     if (!writer) {
       if (read.optional) continue;
-      const givers = catalog
-        .filter((other) => other.role !== 'output' && key in other.writes)
-        .map((other) => other.name);
+      const writing = catalog.filter((other) => other.role !== 'output' && key in other.writes);
+      // A stack has its input already: a filter can be put into it.
+      const filters = writing.filter((other) => other.role === 'filter');
+      const givers = (filters.length > 0 ? filters : writing).map((other) => other.name);
       const advice = givers.length ? `${givers.join(' or ')} gives` : 'no plugin gives';
       missing.set(advice, [...(missing.get(advice) ?? []), key]);
       continue;
@@ -247,7 +274,11 @@ function checkReads(
   }
   for (const [advice, keys] of missing) {
     const it = keys.length === 1 ? 'key' : 'keys';
-    const message = `${node.name} needs the ${it} ${keys.join(', ')}, which nothing before it in the stack writes; ${advice} ${keys.length === 1 ? 'it' : 'them'}`;
+    const message = `${node.name} needs the ${it} ${listed(keys)}, which nothing before it in the stack writes; ${advice} ${keys.length === 1 ? 'it' : 'them'}`;
     problems.push({ file, line, column, message, severity: 'error' });
   }
 }
+
+/** The first few of many: who gives them says the rest. */
+const listed = (keys: readonly string[]): string =>
+  keys.length > 5 ? `${keys.slice(0, 4).join(', ')} and ${keys.length - 4} more` : keys.join(', ');

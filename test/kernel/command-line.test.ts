@@ -136,6 +136,14 @@ describe('running', () => {
     expect(await daemon.stop()).toBe(0);
   });
 
+  test('a stack that is not run is not counted among those that run', async () => {
+    const text = PACKETS.replace('file="/out/packets', 'file="/nowhere/at/all/packets');
+    expect(text).not.toBe(PACKETS);
+    const daemon = await Daemon.start(lab, text, { namespace });
+    expect(daemon.log).toContain('flowlogd runs 1 of 2 stacks of ');
+    expect(await daemon.stop()).toBe(0);
+  });
+
   test('-l wins over loglevel, and -v copies the log to stderr', async () => {
     const daemon = await Daemon.start(lab, PACKETS, { namespace, flags: ['-v', '-l', '5'] });
     expect(await daemon.stop()).toBe(0);

@@ -150,6 +150,27 @@ describe('problems', () => {
     ]);
   });
 
+  test('of many keys the first are named, and a filter is proposed before another input', () => {
+    const keys = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6'];
+    const READER = output('READER', { reads: keys });
+    const { problems } = plan(
+      ['raw:RAW,x:READER'],
+      [RAW, input('OTHER', keys), filter('MANY', { writes: keys }), READER],
+    );
+    expect(problems.map(({ message }) => message)).toEqual([
+      'x:READER needs the keys a1, a2, a3, a4 and 2 more, which nothing before it in the stack writes; MANY gives them',
+    ]);
+  });
+
+  test('a filter for another kind of event names its counterpart, and not the keys that it lacks', () => {
+    const PKT = filter('PKT', { accepts: ['packet'], reads: ['udp', 'tcp'], writes: ['print'] });
+    const PRINTFLOW = filter('PRINTFLOW', { accepts: ['flow'], writes: ['print'] });
+    const { problems } = plan(['flow:FLOW,print:PKT,x:ANY'], [FLOW, BASE, PKT, PRINTFLOW, ANY]);
+    expect(problems.map(({ message }) => message)).toEqual([
+      'type mismatch: flow:FLOW gives a flow, print:PKT takes packet; for a flow there is PRINTFLOW',
+    ]);
+  });
+
   test('a key of another type is an error', () => {
     expect(problemsOf('raw:RAW,x:TEXT')).toEqual([
       [1, 9, 'error', 'x:TEXT reads a as string, but raw:RAW writes it as u32'],
