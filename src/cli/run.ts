@@ -145,7 +145,15 @@ function untilSignal(crew: Crew, reloader: Reloader, log: DaemonLog): Promise<No
     for (const line of await crew.summary()) log.notice(line);
   });
   process.on('SIGUSR2', () => crew.signal());
+  let ending = false;
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        // Who asks twice may not know that what is left takes a moment: to die of it would lose that, uncounted.
+        if (ending) log.notice(`${signal}: it is ending already; SIGKILL ends it at once, and loses what is left`);
+        ending = true;
+        resolve(signal);
+      });
+    }
   });
 }

@@ -73,6 +73,7 @@ export class WorkerCrew implements Crew {
   readonly #workers: number;
   readonly #hire: () => Hand;
   readonly #hands: Hand[] = [];
+  #stopped = false;
 
   constructor({ file, text, global }: Config, log: DaemonLog) {
     let onDeath: (error: Error) => void = () => {};
@@ -86,6 +87,7 @@ export class WorkerCrew implements Crew {
 
   /** An input stays in its thread when it can; where it cannot, it ends there before it begins in another. */
   async run({ config: { file, text }, plans }: Loaded): Promise<number> {
+    if (this.#stopped) return 0; // a reload that was under way: nobody would end the threads that it starts
     const nameOf = (index: number) => plans[index]?.input.name as string;
     const assigned = this.#assign(placePlans(plans, this.#workers), nameOf);
     const order = (hand: Hand, indexes: readonly number[]) => hand.ask('run', { assignment: { file, text, indexes } });
@@ -161,6 +163,7 @@ export class WorkerCrew implements Crew {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     await Promise.all(this.#hands.map((hand) => hand.stop()));
   }
 }

@@ -3,21 +3,23 @@ import type { Log } from '../pipeline/plugin.ts';
 
 const SHOWN = 64;
 
-/** Counts what the kernel sent and no decoder understood, and says so at most once a second: never an exception. */
+/** Counts what no decoder understood of what an input was sent, and says so at most once a second: never an exception. */
 export class Malformed {
   readonly #name: string;
   readonly #log: Log;
   readonly #ledger: InputLedger;
+  readonly #what: string;
   #lastLine = Number.NEGATIVE_INFINITY;
 
-  /** Counts into the ledger of its input. */
-  constructor(name: string, log: Log, ledger: InputLedger) {
+  /** Counts into the ledger of its input; `what` is what the log calls it. */
+  constructor(name: string, log: Log, ledger: InputLedger, what = 'malformed message') {
     this.#name = name;
     this.#log = log;
     this.#ledger = ledger;
+    this.#what = what;
   }
 
-  /** A datagram that did not fit its slot: its last message will be counted too, as it is cut. */
+  /** One of which there is nothing to show: a datagram that did not fit its slot, whose last message will be counted too; a cut frame. */
   add(): void {
     this.#ledger.malformed++;
   }
@@ -30,8 +32,6 @@ export class Malformed {
     this.#lastLine = now;
     const bytes = Buffer.from(view.buffer as ArrayBuffer, view.byteOffset + start, Math.min(end - start, SHOWN));
     const more = end - start > SHOWN ? '…' : '';
-    this.#log.error(
-      `${this.#name}: malformed message, ${this.#ledger.malformed} so far: ${bytes.toString('hex')}${more}`,
-    );
+    this.#log.error(`${this.#name}: ${this.#what}, ${this.#ledger.malformed} so far: ${bytes.toString('hex')}${more}`);
   }
 }

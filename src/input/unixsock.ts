@@ -7,10 +7,15 @@ import { defineInput } from '../pipeline/plugin.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.ts';
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/ip.ts';
 import { decodeUnixsock, UNIXSOCK_LONGEST, UnixsockFrame, unixsockLength } from '../wire/unixsock.ts';
+import { Malformed } from './malformed.ts';
 import { packetKeys } from './packet-keys.ts';
 
 /** Bytes of one client that are looked at together. */
 const ROOM = 256 << 10;
+/** Clients at a time; whoever comes beyond is turned away: each may hold a file descriptor and a frame's memory for ever. */
+const CLIENTS = 256;
+/** Shortest time between two messages about clients turned away, in ms. */
+const INTERVAL = 60_000;
 
 const { 'oob.ifindex_in': _in, 'oob.ifindex_out': _out, raw: _raw, ct: _ct, ...common } = packetKeys;
 const { 'raw.mac': mac, 'raw.pkt': pkt, 'raw.pktlen': pktlen, 'raw.pktcount': pktcount, ...behindPacket } = common;
@@ -56,6 +61,10 @@ export default defineInput({
     const { view } = record;
     const frame = new UnixsockFrame();
     const clients = new Set<Socket>();
+    const name = `${id}:UNIXSOCK`;
+    const what = 'a client sent what is no frame, and was disconnected';
+    const malformed = new Malformed(name, log, deliver.ledger, what);
+    let turnedAway = Number.NEGATIVE_INFINITY;
     const texts = [
       write['oob.prefix'],
       write['oob.in'],
@@ -95,9 +104,11 @@ export default defineInput({
       let at = offset;
       while (at < end) {
         const length = unixsockLength(view, at, end);
-        if (length < 0) return -1;
         if (length === 0 || length > end - at) break;
-        if (!decodeUnixsock(view, at, at + length, frame)) return -1;
+        if (length < 0 || !decodeUnixsock(view, at, at + length, frame)) {
+          malformed.count(view, at, length < 0 ? end : at + length);
+          return -1;
+        }
         onFrame();
         at += length;
       }
@@ -113,8 +124,6 @@ export default defineInput({
         while (bytes.length > 0) {
           const done = read(bytes.subarray(0, ROOM));
           if (done < 0) {
-            deliver.ledger.malformed++;
-            log.error(`${id}:UNIXSOCK: a client sent what is no frame, and was disconnected`);
             client.destroy();
             rest = new Uint8Array();
             deliver.batch();
@@ -127,11 +136,18 @@ export default defineInput({
         rest = Uint8Array.from(bytes.subarray(0, UNIXSOCK_LONGEST));
         deliver.batch();
       });
-      client.on('error', (error) => log.notice(`${id}:UNIXSOCK: ${error.message}`));
+      client.on('error', (error) => log.debug(`${name}: ${error.message}`));
       client.on('close', () => {
         clients.delete(client);
-        if (rest.length > 0) deliver.ledger.malformed++; // a frame that was cut off
+        if (rest.length > 0) malformed.add(); // a frame that was cut off
       });
+    }
+
+    function onTurnedAway(): void {
+      const now = performance.now();
+      if (now - turnedAway < INTERVAL) return;
+      turnedAway = now;
+      log.error(`${name}: ${CLIENTS} clients are connected, which is the most: another was turned away`);
     }
 
     return {
@@ -139,6 +155,8 @@ export default defineInput({
         await removeStale(path);
         mkdirSync(dirname(path), { recursive: true });
         const listening = createServer(onClient);
+        listening.maxConnections = CLIENTS;
+        listening.on('drop', onTurnedAway);
         await new Promise<void>((resolve, reject) => {
           listening.once('error', (error) => reject(new Error(`cannot listen on ${path}: ${error.message}`)));
           listening.listen(path, resolve);

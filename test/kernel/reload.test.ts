@@ -115,6 +115,19 @@ file="/out/same.json"
   });
 });
 
+test('an end that is asked for during a reload ends also the thread that an input which comes would get', async () => {
+  const two = twoInputs('other', 'workers=3');
+  const three = two.replace('stack=same', 'stack=third:NFLOG,base3:BASE,ip2str3:IP2STR,json3:JSON\nstack=same');
+  const daemon = await Daemon.start(lab, two, { namespace });
+  reconfigure(daemon, `${three}[third]\ngroup=7\n[json3]\nfile="/out/third.json"\n`);
+  daemon.signal('SIGSTOP');
+  await until('the daemon stands still', () => lab.sh(`ps -o state= -p ${daemon.pid}`).trim() === 'T');
+  daemon.signal('SIGHUP');
+  daemon.signal('SIGTERM');
+  daemon.signal('SIGCONT');
+  expect(await daemon.ended).toBe(0);
+});
+
 test('a configuration with errors changes nothing, and the log names each of them', async () => {
   const daemon = await Daemon.start(lab, twoInputs('other'), { namespace });
   await reload(daemon, twoInputs('other').replace('group=6', 'gruop=6'), 'is not taken over: it has errors');

@@ -1,5 +1,6 @@
 // Signals, and what they must not lose.
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
@@ -65,6 +66,29 @@ test('SIGTERM loses no event of a connection', async () => {
     .map((flow) => `${flow['ct.event']} ${flow.src_ip} ${flow['orig.l4.sport']}`);
   const expected = ports.flatMap((port) => [`1 10.9.0.1 ${port}`, `4 10.9.0.1 ${port}`]);
   expect(events.toSorted()).toEqual(expected.toSorted());
+});
+
+test('who asks twice for the end waits for it as long, and nothing is lost', async () => {
+  const peer = createServer((socket) => socket.pause().on('error', () => {}));
+  const path = join(lab.directory, 'never-reads');
+  await new Promise<void>((done) => peer.listen(path, done));
+  const text = PACKETS.replace('file="/out/packets.json"', `mode="unix"\nfile="${path}"\nstop_timeout=1`);
+  const pidFile = join(lab.directory, 'twice.pid');
+  const daemon = await Daemon.start(lab, text, { namespace, flags: ['-p', pidFile] });
+  await freeze(daemon);
+  sendDatagrams(lab, namespace, MANY);
+  daemon.signal('SIGTERM');
+  daemon.signal('SIGCONT');
+  await daemon.logged('SIGTERM: reading what is left');
+  daemon.signal('SIGTERM');
+  await daemon.logged('it is ending already');
+  daemon.signal('SIGINT');
+  await daemon.logged('it is ending already', 2);
+  expect(await daemon.ended).toBe(0);
+  peer.close();
+  expect(daemon.folder.lines('packets.log')).toHaveLength(MANY);
+  expect(daemon.log).toContain(`emu1:LOGEMU: ${MANY} written`);
+  expect(existsSync(pidFile)).toBe(false);
 });
 
 describe('SIGHUP', () => {

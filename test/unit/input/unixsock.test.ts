@@ -151,6 +151,33 @@ describe('frames', () => {
   });
 });
 
+describe('clients that mean harm', () => {
+  test('are counted each, and fill no log', async () => {
+    await input.start();
+    for (let i = 0; i < 100; i++) {
+      const bad = await client();
+      const closed = new Promise((resolve) => bad.once('close', resolve));
+      bad.write('rubbish!');
+      await closed;
+    }
+    expect(input.ledger.malformed).toBe(100);
+    expect(input.log.length).toBeGreaterThan(0);
+    expect(input.log.length).toBeLessThan(10);
+  });
+
+  test('and only connect leave the process its file descriptors, and those who were there before are still heard', async () => {
+    await input.start();
+    const good = await client();
+    const idle = await Promise.all(Array.from({ length: 300 }, client));
+    for (const one of idle) one.resume();
+    await vi.waitUntil(() => idle.filter((one) => one.closed).length === 45); // 301 came, 256 may stay
+    expect(input.log.filter((line) => line.includes('was turned away'))).toHaveLength(1);
+    good.write(frame(V4));
+    await events(1);
+    for (const one of [good, ...idle]) one.destroy();
+  });
+});
+
 describe('the socket', () => {
   test('is made with its directory and permissions, and removed at the end', async () => {
     await input.start();
