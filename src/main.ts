@@ -31,6 +31,8 @@ async function main(args: readonly string[]): Promise<number> {
         return (await import('./cli/netns.ts')).netns(parsed);
       case 'spool':
         return (await import('./cli/spool.ts')).spool(parsed);
+      case 'audit':
+        return (await import('./cli/audit.ts')).audit(parsed);
       case 'doctor':
         return (await import('./cli/doctor.ts')).doctor(parsed);
       case 'who-had':

@@ -1,5 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { suggestion } from '../config/nearest.ts';
+import { patternFault } from '../pipeline/namespace.ts';
+import { DEFAULT_LIMIT, limitFault } from '../router/audit-rules.ts';
 import { type CommandName, commandNames, isCommand } from './help.ts';
 
 export interface RunArguments {
@@ -43,6 +45,18 @@ export interface StatusArguments extends DaemonAddress {
   readonly json: boolean;
 }
 
+const AUDIT_ACTIONS = ['install', 'remove', 'show'] as const;
+
+export interface AuditArguments {
+  readonly command: 'audit';
+  readonly action: (typeof AUDIT_ACTIONS)[number];
+  /** Which namespaces of /run/netns; undefined for our own. */
+  readonly netns?: string;
+  readonly limit: string;
+  readonly group?: number;
+  readonly dryRun: boolean;
+}
+
 const NAMESPACE_COMMANDS = ['netns', 'attach', 'detach'] as const;
 
 export interface NamespaceArguments extends DaemonAddress {
@@ -69,6 +83,7 @@ export type Arguments =
   | StatusArguments
   | NamespaceArguments
   | SpoolArguments
+  | AuditArguments
   | DoctorArguments
   | { readonly command: 'version' }
   /** Of a command, or of the whole program. */
@@ -113,6 +128,7 @@ function readCommand(command: string, rest: readonly string[]): Arguments {
   const namespaceCommand = NAMESPACE_COMMANDS.find((one) => one === command);
   if (namespaceCommand !== undefined) return readNamespaces(namespaceCommand, rest);
   if (command === 'spool') return readSpool(rest);
+  if (command === 'audit') return readAudit(rest);
   if (command === 'doctor') return readDoctor(rest);
   if (command === 'who-had') return readWhoHad(rest);
   throw new UsageError(`unknown command "${command}"`);
@@ -148,6 +164,35 @@ function readSpool([word, directory, ...more]: readonly string[]): SpoolArgument
     throw new UsageError(`spool takes one of ${SPOOL_ACTIONS.join(', ')}, and one DIR`);
   }
   return { command: 'spool', action, directory };
+}
+
+function readAudit([word, ...rest]: readonly string[]): AuditArguments {
+  const action = AUDIT_ACTIONS.find((one) => one === word);
+  if (action === undefined) throw new UsageError(`audit takes one of ${AUDIT_ACTIONS.join(', ')}`);
+  const {
+    netns,
+    limit,
+    group,
+    'dry-run': dryRun,
+  } = parse(rest, {
+    netns: { type: 'string' },
+    limit: { type: 'string', default: DEFAULT_LIMIT },
+    group: { type: 'string' },
+    'dry-run': { type: 'boolean', default: false },
+  }).values;
+  const fault = limitFault(limit) ?? (netns === undefined ? undefined : patternFault(netns));
+  if (fault !== undefined) throw new UsageError(fault);
+  if (group !== undefined && !(/^\d{1,5}$/.test(group) && Number(group) <= 65535)) {
+    throw new UsageError(`--group takes a number from 0 to 65535, and "${group}" is none`);
+  }
+  return {
+    command: 'audit',
+    action,
+    limit,
+    dryRun,
+    ...(netns === undefined ? {} : { netns }),
+    ...(group === undefined ? {} : { group: Number(group) }),
+  };
 }
 
 function readDoctor(rest: readonly string[]): DoctorArguments {

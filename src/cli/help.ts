@@ -78,6 +78,16 @@ Exit code: 0 found, 1 nobody had it, 2 error, 3 uncertain: the answer says why.
     more: `Exit code: 0, or 1 for damage and for what cannot be done.
 `,
   },
+  audit: {
+    usage: 'audit install | remove | show [--netns GLOB] [--limit RATE] [--group N] [--dry-run]',
+    does: 'manage the nftables rules by which VERDICT learns what was accepted or dropped',
+    more: `      --netns GLOB        in these namespaces of /run/netns, such as 'qrouter-* snat-*'; without it, in this one
+      --limit RATE        connections that are judged at most, such as 100/second (the default) or 20/minute
+      --group N           have the first packet of each connection logged to this NFLOG group, too
+      --dry-run           print the rules, and change nothing
+
+${DONE}`,
+  },
   doctor: {
     usage: 'doctor [-c FILE] [-u USER] [--fix [--yes]] [--json]',
     does: 'look at kernel, rules, rights, disks and clock; say what the log suffers from',

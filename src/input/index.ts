@@ -10,4 +10,5 @@ export const inputs: Readonly<Record<string, Load>> = {
   NFLOG: (() => import('./nflog.ts')) as Load,
   PCAPFILE: (() => import('./pcapfile.ts')) as Load,
   UNIXSOCK: (() => import('./unixsock.ts')) as Load,
+  VERDICT: (() => import('./verdict.ts')) as Load,
 };

@@ -82,7 +82,8 @@ export function namespaceMatcher(text: string): (name: string) => boolean {
   return (name) => wanted.some((glob) => glob.test(name)) && !unwanted.some((glob) => glob.test(name));
 }
 
-function patternFault(text: string): string | undefined {
+/** What is wrong with the words of `network_namespaces`; undefined when nothing is. */
+export function patternFault(text: string): string | undefined {
   const words = text.split(/\s+/).filter(Boolean);
   const strange = words.find((word) => !/^!?[\w.:@+=?*-]+$/.test(word));
   if (strange !== undefined)

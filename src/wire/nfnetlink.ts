@@ -19,6 +19,7 @@ export const NFNLGRP_CONNTRACK_NEW = 1;
 export const NFNLGRP_CONNTRACK_UPDATE = 2;
 export const NFNLGRP_CONNTRACK_DESTROY = 3;
 export const NFNLGRP_NFTABLES = 7;
+export const NFNLGRP_NFTRACE = 9;
 
 // Families: NFPROTO_* has the value of AF_* where both exist.
 export const NFPROTO_UNSPEC = 0;
