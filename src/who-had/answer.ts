@@ -40,14 +40,17 @@ export function answer(findings: Findings): Answer {
 /** Evidence by who it is about: one address is two holders when it is in two routers. */
 function holdersOf(evidence: readonly Evidence[]): Holder[] {
   const holders: { address: string; identity: Record<string, string>; evidence: Evidence[] }[] = [];
+  const byAddress = new Map<string, typeof holders>();
   for (const one of evidence.toSorted(compareEvidence)) {
-    const known = holders.find(
-      ({ address, identity }) => address === one.inside.address && isCompatible(identity, one.identity),
-    );
+    const { address } = one.inside;
+    const same = byAddress.get(address) ?? [];
+    const known = same.find(({ identity }) => isCompatible(identity, one.identity));
     if (known === undefined) {
-      holders.push({ address: one.inside.address, identity: { ...one.identity }, evidence: [one] });
+      const holder = { address, identity: { ...one.identity }, evidence: [one] };
+      holders.push(holder);
+      byAddress.set(address, [...same, holder]);
     } else {
-      known.identity = { ...one.identity, ...known.identity };
+      for (const [key, value] of Object.entries(one.identity)) known.identity[key] ??= value;
       known.evidence.push(one);
     }
   }
@@ -93,6 +96,9 @@ function doubtsOf(findings: Findings, holders: readonly Holder[], coverage: Cove
   if (best?.near) doubts.push('nothing fits the time itself, only within the tolerance');
   if (best?.certainty === 'begin-unknown') doubts.push('nobody saw when the connection began: it may have been later');
   if (best?.certainty === 'end-unknown') doubts.push('nobody saw when it ended: it may have been over by then');
+  if (findings.forgotten > 0) {
+    doubts.push(`${findings.forgotten} connections whose end is not known were too many to keep: ask with a port`);
+  }
   const damaged = findings.files.filter(({ error }) => error !== undefined).length;
   if (damaged > 0) doubts.push(`${plural(damaged, 'file')} could not be read, or not to the end`);
   if (findings.brokenMatches > 0) {

@@ -32,6 +32,8 @@ export interface Findings {
   readonly after?: Evidence;
   /** Connections of the time that had the address for themselves: nothing was translated. */
   readonly untranslated: number;
+  /** Connections that were too many to keep. */
+  readonly forgotten: number;
   readonly gaps: readonly Gap[];
   /** Lines that name the address and cannot be read. */
   readonly brokenMatches: number;
@@ -152,6 +154,7 @@ class Reader {
       ...(latest === undefined ? {} : { before: latest }),
       ...(soonest === undefined ? {} : { after: soonest }),
       untranslated: this.#untranslated,
+      forgotten: this.#connections.forgotten,
       gaps: this.#gaps.toSorted((a, b) => a.from - b.from),
       brokenMatches: this.#brokenMatches,
       begins,
