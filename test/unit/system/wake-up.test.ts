@@ -12,8 +12,14 @@ describe('the decision', () => {
   test('a high rate begins with a short sleep, which doubles up to 20 ms', () => {
     expect(nextDelay(0, 100, 40_000, 10, 8 * MIB)).toBe(5);
     expect(nextDelay(5, 50, 20_000, 5, 8 * MIB)).toBe(10);
-    expect(nextDelay(16, 160, 64_000, 16, 8 * MIB)).toBe(20);
-    expect(nextDelay(20, 200, 80_000, 20, 8 * MIB)).toBe(20);
+    expect(nextDelay(16, 160, 40_000, 16, 8 * MIB)).toBe(20);
+    expect(nextDelay(20, 200, 50_000, 20, 8 * MIB)).toBe(20);
+  });
+
+  test('more than 64 KiB in 20 ms are worth up to 40 ms, and less no longer', () => {
+    expect(nextDelay(20, 200, 70_000, 20, 8 * MIB)).toBe(40);
+    expect(nextDelay(40, 400, 140_000, 40, 8 * MIB)).toBe(40);
+    expect(nextDelay(40, 400, 120_000, 40, 8 * MIB)).toBe(20);
   });
 
   test('it takes less to go on sleeping than to begin', () => {
