@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { AddressMap } from './address-map.ts';
 import { FloatingIps } from './floating-ips.ts';
 import { LegacyRules } from './legacy-rules.ts';
@@ -7,16 +8,17 @@ import { OwnAddresses } from './own-addresses.ts';
 /** A mapping began (`holds`) or ended. `entry` is one of `FloatingIps`; `time` is in ms since 1970. */
 export type MappingListener = (entry: number, holds: boolean, time: number) => void;
 
+/** By the namespace itself: another one of the same name is another router. */
 const routers = new Map<string, Router>();
 
 /** What is known of the router that a network namespace is: its own addresses and its floating ones. Plugins of one thread share it. */
 export class Router {
   /** The router of this namespace; undefined for that of the daemon. Each `open` needs a `close`. */
   static of(namespace: string | undefined): Router {
-    const key = namespace ?? '';
+    const key = keyOf(namespace);
     const known = routers.get(key);
     if (known) return known;
-    const made = new Router(namespace);
+    const made = new Router(namespace, key);
     routers.set(key, made);
     return made;
   }
@@ -35,8 +37,8 @@ export class Router {
   /** Nothing was read yet: what is found then has held since nobody knows when. */
   #first = true;
 
-  private constructor(namespace: string | undefined) {
-    this.#key = namespace ?? '';
+  private constructor(namespace: string | undefined, key: string) {
+    this.#key = key;
     this.#rules = new NatRules(namespace, () => this.#read());
     this.#legacy = new LegacyRules(namespace, () => this.#read());
     this.own = new OwnAddresses(namespace, () => this.#legacy.look());
@@ -129,5 +131,16 @@ export class Router {
       if (!fresh.delete(entry)) tell(entry, false);
     });
     for (const entry of fresh) tell(entry, true);
+  }
+}
+
+/** What the file stands for now; while that cannot be seen, its name alone. */
+function keyOf(namespace: string | undefined): string {
+  if (namespace === undefined) return '';
+  try {
+    const { dev, ino } = statSync(namespace);
+    return `${namespace} ${dev} ${ino}`;
+  } catch {
+    return namespace;
   }
 }

@@ -237,3 +237,121 @@ test('after -u namespaces are still attached as they come, and a reload changes 
   await until('it is gone', () => isGone('cable-late'));
   expect(await daemon.stop()).toBe(0);
 });
+
+test('interfaces that Neutron named for a port give its id; other names are not guessed at', async () => {
+  const name = `${prefix}ports`;
+  add(name);
+  logDatagrams(lab, name, 5);
+  const devices = [
+    'qr-9882c485-b8',
+    'qg-4f1c0d52-9a',
+    'sg-00112233-44',
+    'tap0a1b2c3d-4e',
+    'rfp-82ff3e71-e',
+    'qr-short',
+  ];
+  for (const [i, device] of devices.entries())
+    lab.sh(
+      `ip link add ${device} type bridge; ip addr add 10.7.${i}.1/24 dev ${device}; ip link set ${device} up`,
+      name,
+    );
+  const sendToAll = () => {
+    for (const i of devices.keys()) sendDatagrams(lab, name, 1, `10.7.${i}.2`);
+  };
+  const portsIn = (file: string, daemon: Daemon) =>
+    Object.fromEntries(packetsOf(daemon, file).map((packet) => [packet['oob.out'], packet['oif.port.id']]));
+  const daemon = await Daemon.start(lab, configuration(`${prefix}*`));
+  await listening(daemon, name);
+  sendToAll();
+  await daemon.lines('all.json', devices.length);
+  expect(portsIn('all.json', daemon)).toEqual({
+    'qr-9882c485-b8': '9882c485-b8',
+    'qg-4f1c0d52-9a': '4f1c0d52-9a',
+    'sg-00112233-44': '00112233-44',
+    'tap0a1b2c3d-4e': '0a1b2c3d-4e',
+    'rfp-82ff3e71-e': undefined,
+    'qr-short': undefined,
+  });
+  expect(packetsOf(daemon, 'all.json')[0]).not.toHaveProperty('iif.port.id');
+  expect(await daemon.stop()).toBe(0);
+
+  const inside = configuration('-')
+    .replaceAll(/^network_namespaces=.*\n/gm, '')
+    .replaceAll(/^stack=.*each.*\n/gm, '');
+  const alone = await Daemon.start(lab, inside.replaceAll(/\[each\]\n.*\n/g, ''), { namespace: name });
+  sendToAll();
+  await alone.lines('all.json', devices.length);
+  expect(new Set(Object.values(portsIn('all.json', alone)))).toEqual(new Set([undefined]));
+  expect(await alone.stop()).toBe(0);
+});
+
+const ROUTERS = (pattern: string) => `[global]
+stack=fip1:FIP,fips:JSON
+stack=log1:NFLOG,base1:BASE,nat1:NAT,ip2str1:IP2STR,packets:JSON
+[fip1]
+network_namespaces="${pattern}"
+[log1]
+group=5
+network_namespaces="${pattern}"
+[fips]
+file="/out/fips.json"
+[packets]
+file="/out/packets.json"
+`;
+
+/** A router whose floating IP is the server 192.168.21.73's, as every router's here. */
+function route(name: string, floating: string): void {
+  add(name);
+  logDatagrams(lab, name, 5);
+  lab.sh(
+    `ip link set lo up; ip addr add 192.168.21.73/32 dev lo
+     iptables -t nat -A PREROUTING -d ${floating}/32 -j DNAT --to-destination 192.168.21.73`,
+    name,
+  );
+}
+
+test('routers with the same addresses keep their floating IPs apart, also from those of one that had the same name', async () => {
+  const id = '82ff3e71-e021-4ce2-aa92-5ec6cb6d7c3e';
+  const [first, second] = [`qrouter-${id}`, `${prefix}second`];
+  route(first, '10.5.150.1');
+  route(second, '10.5.150.2');
+  const daemon = await Daemon.start(lab, ROUTERS(`${first} ${second}`));
+  const send = async (name: string, count: number) => {
+    sendDatagrams(lab, name, 1, '192.168.21.73');
+    await until(`${count} packets`, () => packetsOf(daemon, 'packets.json').length === count);
+    return packetsOf(daemon, 'packets.json').at(-1);
+  };
+  for (const name of [first, second]) {
+    await daemon.logged(`fip1:FIP@${name}: attached`);
+    await daemon.logged(`log1:NFLOG@${name}: attached`);
+  }
+  const before = await send(first, 1);
+  expect(before).toMatchObject({ 'netns.name': first, 'router.id': id, 'nat.floating_ip': '10.5.150.1' });
+  expect(await send(second, 2)).toMatchObject({ 'netns.name': second, 'nat.floating_ip': '10.5.150.2' });
+
+  daemon.signal('SIGSTOP'); // so that the end and the new begin are one change for it
+  remove(first);
+  route(first, '10.5.150.3');
+  daemon.signal('SIGCONT');
+  await daemon.logged(`fip1:FIP@${first}: attached`, 2);
+  await daemon.logged(`log1:NFLOG@${first}: attached`, 2);
+  const after = await send(first, 3);
+  expect(after).toMatchObject({ 'netns.name': first, 'router.id': id, 'nat.floating_ip': '10.5.150.3' });
+  expect(after?.['netns.id']).not.toBe(before?.['netns.id']);
+  expect(await send(second, 4)).toMatchObject({ 'nat.floating_ip': '10.5.150.2' });
+  const told = daemon.folder.objects('fips.json').map((line) => ({
+    what: `${line['flowlogd.event']} ${line['nat.floating_ip'] ?? ''}`.trim(),
+    where: [line['netns.name'], line['netns.id'], line['router.id']],
+  }));
+  const [one, two, again] = [
+    before?.['netns.id'],
+    packetsOf(daemon, 'packets.json')[1]?.['netns.id'],
+    after?.['netns.id'],
+  ];
+  expect(told).toHaveLength(4);
+  expect(told).toContainEqual({ what: 'fip-map 10.5.150.1', where: [first, one, id] });
+  expect(told).toContainEqual({ what: 'fip-map 10.5.150.2', where: [second, two, undefined] });
+  expect(told).toContainEqual({ what: 'fip-map 10.5.150.3', where: [first, again, id] });
+  expect(told.filter(({ what }) => what === 'end')).toHaveLength(1);
+  expect(await daemon.stop()).toBe(0);
+});
