@@ -35,7 +35,7 @@ export async function openMetrics(daemon: Daemon, namespaces: readonly string[],
     const web = await WebServer.listen(parseListenAddress(address), pages);
     web.onError((error) => log.error(`metrics: ${error.message}`));
     // Now, because other namespaces cannot be entered any more after -u.
-    for (const namespace of namespaces) meters.open(namespace);
+    for (const namespace of namespaces) meters.keep(namespace);
     log.notice(`metrics are served at port ${web.port} (${address})`);
     return {
       async close() {
@@ -65,48 +65,56 @@ async function faultsOf({ crew, state }: Daemon): Promise<string[]> {
 
 /** The namespaces whose connections are logged; empty for the daemon's own. */
 const namespacesOf = ({ inputs }: Snapshot): Set<string> =>
-  new Set(inputs.flatMap(({ name, namespace = '' }) => (name.endsWith(':NFCT') ? [namespace] : [])));
+  new Set(inputs.flatMap(({ name, namespace = '' }) => (/:NFCT(?:@|$)/.test(name) ? [namespace] : [])));
 
-/** A meter for each namespace. One that cannot be opened is told of once, and missing from the page. */
+/** Reads the conntrack of each namespace. One that cannot be read is told of once, and missing from the page. */
 class Meters {
   readonly #log: DaemonLog;
-  readonly #meters = new Map<string, ConntrackMeter | undefined>();
+  readonly #standing = new Map<string, ConntrackMeter>();
+  readonly #failed = new Set<string>();
 
   constructor(log: DaemonLog) {
     this.#log = log;
   }
 
-  open(namespace: string): ConntrackMeter | undefined {
-    if (!this.#meters.has(namespace)) {
-      try {
-        this.#meters.set(namespace, new ConntrackMeter(namespace || undefined));
-      } catch (error) {
-        this.#meters.set(namespace, undefined);
-        this.#log.error(`metrics: no numbers of conntrack: ${(error as Error).message}`);
-      }
-    }
-    return this.#meters.get(namespace);
+  /** Keeps a meter open from now on. In others none stays: an open socket keeps a namespace alive that was deleted. */
+  keep(namespace: string): void {
+    const meter = this.#open(namespace);
+    if (meter !== undefined) this.#standing.set(namespace, meter);
   }
 
+  /** One after the other: they share the memory for it, and there may be hundreds. */
   async read(namespaces: ReadonlySet<string>): Promise<NamespaceReading[]> {
-    for (const [namespace, meter] of this.#meters) {
+    for (const [namespace, meter] of this.#standing) {
       if (namespaces.has(namespace)) continue;
-      meter?.close();
-      this.#meters.delete(namespace);
+      meter.close();
+      this.#standing.delete(namespace);
     }
-    const all = await Promise.all(
-      [...namespaces].map(async (namespace) => {
-        const reading = await this.open(namespace)
-          ?.read()
-          .catch(() => undefined);
-        return reading === undefined ? [] : [{ namespace, ...reading }];
-      }),
-    );
-    return all.flat();
+    for (const namespace of this.#failed) if (!namespaces.has(namespace)) this.#failed.delete(namespace);
+    const readings: NamespaceReading[] = [];
+    for (const namespace of namespaces) {
+      const standing = this.#standing.get(namespace);
+      const meter = standing ?? this.#open(namespace);
+      const reading = await meter?.read().catch(() => undefined);
+      if (meter !== standing) meter?.close();
+      if (reading !== undefined) readings.push({ namespace, ...reading });
+    }
+    return readings;
   }
 
   close(): void {
-    for (const meter of this.#meters.values()) meter?.close();
-    this.#meters.clear();
+    for (const meter of this.#standing.values()) meter.close();
+    this.#standing.clear();
+  }
+
+  #open(namespace: string): ConntrackMeter | undefined {
+    try {
+      return new ConntrackMeter(namespace || undefined);
+    } catch (error) {
+      if (!this.#failed.has(namespace))
+        this.#log.error(`metrics: no numbers of conntrack: ${(error as Error).message}`);
+      this.#failed.add(namespace);
+      return undefined;
+    }
   }
 }

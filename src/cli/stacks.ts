@@ -63,7 +63,7 @@ export class Stacks {
     );
     this.#sources = new Map([...kept, ...coming]);
     const outputs = await this.#runner.change(going, [...coming.values()]);
-    this.#watch();
+    await this.#watch();
     return outputs + followers.reduce((sum, one) => sum + one.outputs, 0);
   }
 
@@ -83,16 +83,21 @@ export class Stacks {
     return fresh.map(([, one]) => one);
   }
 
-  /** Begins, goes on or ends to watch the namespaces. */
-  #watch(): void {
+  /** Begins, goes on or ends to watch the namespaces; resolves when those that are there are attached: then root may be given up. */
+  async #watch(): Promise<void> {
     this.#namespaces?.stop();
     this.#namespaces = undefined;
     if (this.#following.size === 0 || this.#isStopped) return;
     const following = [...this.#following.values()];
+    const attaching = new Set<Promise<void>>();
     this.#namespaces = new Namespaces({
       matches: (name) => following.some((one) => one.matches(name)),
       appeared(namespace) {
-        for (const one of following) if (one.matches(namespace.name)) void one.attach(namespace);
+        for (const one of following.filter(({ matches }) => matches(namespace.name))) {
+          const attached = one.attach(namespace);
+          attaching.add(attached);
+          void attached.then(() => attaching.delete(attached));
+        }
       },
       vanished({ name }) {
         for (const one of following) void one.detach(name);
@@ -101,6 +106,7 @@ export class Stacks {
     });
     this.#namespaces.start();
     for (const one of following) one.keepOnly(this.#namespaces.present);
+    await Promise.all(attaching);
   }
 
   /** SIGHUP: every file is opened again under its name. */

@@ -17,6 +17,8 @@ import { NetlinkSocket } from './netlink-socket.ts';
 /** The kernel fills datagrams of up to 32 KiB when the reader has room for them (netlink_recvmsg). */
 const SLOT = (32 << 10) + 64;
 const SLOTS = 2;
+/** Every meter receives into it, and is done with it before another one gets to run. */
+const RECEIVED = new DataView(new ArrayBuffer(SLOT * SLOTS));
 /** Milliseconds for an answer that the kernel has ready when it is asked. */
 const PATIENCE = 2000;
 
@@ -38,7 +40,7 @@ export interface ConntrackReading {
 
 /** Asks the conntrack of one network namespace for its own numbers. */
 export class ConntrackMeter {
-  readonly #view: DataView;
+  readonly #view = RECEIVED;
   readonly #socket: NetlinkSocket;
   readonly #stats = new ConntrackStats();
   readonly #ack = new NetlinkAck();
@@ -48,12 +50,10 @@ export class ConntrackMeter {
 
   /** Opens a socket in the namespace that the file stands for, or in our own. Throws ErrnoException. */
   constructor(namespace: string | undefined) {
-    const memory = new ArrayBuffer(SLOT * SLOTS);
-    this.#view = new DataView(memory);
     this.#socket = NetlinkSocket.open({
       protocol: NETLINK_NETFILTER,
       namespace,
-      memory,
+      memory: RECEIVED.buffer,
       offset: 0,
       slotSize: SLOT,
       slots: SLOTS,

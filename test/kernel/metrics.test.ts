@@ -127,6 +127,27 @@ test('after -u other namespaces are still read, and ready is what runs', async (
   expect(await daemon.stop()).toBe(0);
 });
 
+test('namespaces that come and go have series while they are there, and no scrape keeps one alive', async () => {
+  const [outside, stays, goes] = [lab.namespace('outside'), lab.namespace('follow-a'), lab.namespace('follow-b')];
+  lab.cable([outside, 'there'], [goes, 'here']);
+  const [, common] = /^(.*follow)-/.exec(stays) as RegExpExecArray;
+  const following = CONFIGURATION.replaceAll(/network_namespace_path=.*/g, `network_namespaces="${common}-*"`);
+  const daemon = await Daemon.start(lab, following, { flags: ['-u', 'nobody'] });
+  const shown = async () => {
+    const found = [...(await scrape(daemon)).keys()].map(
+      (name) => /_conntrack_entries\{.*netns\/(.*)"/.exec(name)?.[1],
+    );
+    return found.filter((name) => name !== undefined);
+  };
+  for (const name of [stays, goes]) await daemon.logged(`ct1:NFCT@${name}: attached`);
+  expect((await shown()).sort()).toEqual([stays, goes]);
+  lab.sh(`ip netns del ${goes}`);
+  await until('it is gone', () => !lab.sh(`ip -n ${outside} -o link`).includes('there@'));
+  expect(await shown()).toEqual([stays]);
+  expect([...(await scrape(daemon)).keys()].filter((name) => name.includes(goes))).toEqual([]);
+  expect(await daemon.stop()).toBe(0);
+});
+
 test('a stack that does not run is alive, and not ready: 503 says which and why', async () => {
   const daemon = await Daemon.start(lab, CONFIGURATION.replace('/out/flows.json', '/out/no/such/flows.json'));
   const ready = await fetch(`http://127.0.0.1:${portOf(daemon)}/readyz`);
