@@ -1,9 +1,6 @@
 // A real TCP peer that is absent, dies and stalls, under a steady stream of events.
 
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -11,7 +8,7 @@ import { until } from '../../scripts/lab.js';
 import { Sender } from '../../src/delivery/sender.ts';
 import type { SenderSettings } from '../../src/delivery/sender-settings.ts';
 import { StreamDestination } from '../../src/delivery/stream.ts';
-import { numbersOf, Peer } from '../support/peer.ts';
+import { freePort, numbersOf, Peer } from '../support/peer.ts';
 
 const PER_SECOND = 5000;
 const TICK = 10;
@@ -49,14 +46,6 @@ class Producer {
   stop(): void {
     clearInterval(this.#timer);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 function started(port: number, settings: Partial<SenderSettings>): Sender {

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 
 // Appends what it reads to a file at once: what is in the file, this peer has really got.
 const TAKES = `
@@ -57,6 +58,15 @@ export class Peer {
   text(): string {
     return existsSync(this.#file) ? readFileSync(this.#file, 'latin1') : '';
   }
+}
+
+/** A port of 127.0.0.1 on which nobody listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
 }
 
 /** The numbers of lines that begin with one; a line that a kill cut in two is none. */
