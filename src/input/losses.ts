@@ -23,14 +23,15 @@ export class Losses {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #deliver: Deliver;
+  readonly #isRetried: () => boolean;
   #socket: LossySocket | undefined;
   /** Overruns that were not said yet; the one that was said with a line of its own is none of them. */
   #unsaid = 0;
   #speaking: NodeJS.Timeout | undefined;
   /** The kernel's count of drops, modulo 2³², when it was last read. */
   #drops = 0;
-  /** Overruns behind which a gap in the numbers is still to come. */
-  #open = 0;
+  /** Second of the clock in which it was last read. */
+  #asked = 0;
   /** Drops that the gaps in the numbers have shown so far. */
   #shown = 0;
   /** Something may have been dropped since the count was last read. */
@@ -43,14 +44,26 @@ export class Losses {
   #seconds = 0;
   #microseconds = 0;
 
-  /** `what` is what is lost, such as `events`; `numbered` says that the kernel numbers them. */
-  constructor(name: string, what: string, numbered: boolean, log: Log, clock: Clock, deliver: Deliver) {
+  /**
+   * `what` is what is lost, such as `events`; `numbered` says that the kernel numbers them, `isRetried` that it now delivers
+   * later what it could not: that is dropped, but not lost.
+   */
+  constructor(
+    name: string,
+    what: string,
+    numbered: boolean,
+    log: Log,
+    clock: Clock,
+    deliver: Deliver,
+    isRetried: () => boolean = () => false,
+  ) {
     this.#name = name;
     this.#what = what;
     this.#numbered = numbered;
     this.#log = log;
     this.#clock = clock;
     this.#deliver = deliver;
+    this.#isRetried = isRetried;
   }
 
   /** Begins to watch a socket; `drops` are those of which somebody else has told. */
@@ -64,7 +77,6 @@ export class Losses {
   /** The kernel says that the socket's buffer was full. */
   overrun(): void {
     this.#deliver.ledger.overruns++;
-    this.#open++;
     this.#stirred = true;
     if (this.#speaking !== undefined) {
       this.#unsaid++;
@@ -83,14 +95,17 @@ export class Losses {
     // Where nothing was dropped, somebody has begun to count anew; nor can half of all numbers be missing.
     if ((ledger.kernelDrops === 0 && ledger.overruns === 0) || count >= 0x8000_0000) return;
     this.#shown = ledger.kernelDrops;
-    this.#open = Math.max(0, this.#open - 1);
     ledger.lost += count;
     this.#pending += count;
   }
 
-  /** A batch was read: what was lost before it is reported now, or as soon as the last report is a second old. */
+  /**
+   * A batch was read: what was lost before it is reported now, or as soon as the last report is a second old. The kernel's
+   * count is read in every second at least once, so that the ledger is never older.
+   */
   endBatch(): void {
-    if (this.#stirred && !this.#numbered) this.#estimate();
+    if (this.#clock.seconds !== this.#asked) this.#update();
+    else if (this.#stirred && !this.#numbered) this.#estimate();
     if (this.#pending > 0) this.#report();
     else this.#remember();
   }
@@ -120,7 +135,7 @@ export class Losses {
     const dropped = this.#readDrops();
     // The kernel drops on until the buffer is empty: watched until nothing was dropped between two looks.
     this.#stirred = dropped > 0;
-    if (dropped === 0) return;
+    if (dropped === 0 || this.#isRetried()) return;
     this.#exact = false;
     this.#deliver.ledger.lostEstimated += dropped;
     this.#pending += dropped;
@@ -129,7 +144,7 @@ export class Losses {
   /** What was dropped behind the last event that came: as many to a datagram as in those that are known. */
   #estimateTail(): void {
     const { ledger } = this.#deliver;
-    if (this.#readDrops() === 0 && this.#open === 0) return;
+    this.#readDrops();
     const datagrams = ledger.kernelDrops - this.#shown;
     if (datagrams <= 0) return;
     const each = this.#shown > 0 ? ledger.lost / this.#shown : 1;
@@ -141,9 +156,9 @@ export class Losses {
 
   /** Counts what was dropped by now, before the next event can show it. */
   #update(): void {
-    if (this.#numbered) {
-      if (this.#readDrops() > 0) this.#open++;
-    } else {
+    this.#asked = this.#clock.seconds;
+    if (this.#numbered) this.#readDrops();
+    else {
       this.#estimate();
       this.#stirred = true; // between now and the next batch more may be dropped
     }

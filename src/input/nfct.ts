@@ -102,6 +102,11 @@ export default defineInput({
       unit: 'seconds',
       doc: 'After lost events, wait so long before the table is dumped to find what was missed.',
     },
+    dump_at_start: {
+      type: 'bool',
+      default: true,
+      doc: 'Dump the connections at the start, so that those that are there already are remembered, too; otherwise their end is reported without their begin.',
+    },
     reliable: {
       type: 'bool',
       default: false,
@@ -141,7 +146,8 @@ export default defineInput({
     const dump = new ConntrackDump(memory, namespace, new ConntrackEntry());
     const { ledger } = deliver;
     const malformed = new Malformed(`${id}:NFCT`, log, ledger);
-    const losses = new Losses(`${id}:NFCT`, 'events', false, log, clock, deliver);
+    const isRetried = () => reliable?.isOn ?? false;
+    const losses = new Losses(`${id}:NFCT`, 'events', false, log, clock, deliver, isRetried);
     const offset = memory.share('NFCT: received', SLOTS * SLOT);
     const { view, bytes } = record;
     const start = new Moment();
@@ -396,6 +402,8 @@ export default defineInput({
       const steps = new OverloadLadder(`${id}:NFCT`, log, on, updatesOf(on));
       ladder = steps;
       losses.begin(on, drops);
+      // What was dropped by then belongs to the mode that was.
+      if (reliable !== undefined) reliable.beforeChange = () => losses.look();
       readClock();
       fresh = true;
       on.start({
@@ -427,7 +435,7 @@ export default defineInput({
           if (!polls) listen(open(), 0);
           if (remembers) {
             dump.open();
-            dumpInTurn(() => synchronize(false));
+            if (options.dump_at_start) dumpInTurn(() => synchronize(false));
           }
         }
         if (polls) timer = setInterval(() => synchronize(true), options.pollinterval * 1000);

@@ -34,6 +34,8 @@ export class ReliableMode {
   #on = false;
   /** Times that it was left. */
   left = 0;
+  /** Called before the mode changes. */
+  beforeChange: () => void = () => {};
 
   /** Turns the mode on. Throws ErrnoException. */
   constructor(name: string, log: Log, events: EventSocket, namespace: string | undefined) {
@@ -58,6 +60,11 @@ export class ReliableMode {
       onError() {},
     });
     this.#timer = setInterval(() => this.#meter.send(getConntrackTotals(0)), INTERVAL);
+  }
+
+  /** The kernel keeps what it could not deliver. */
+  get isOn(): boolean {
+    return this.#on;
   }
 
   stop(): void {
@@ -92,6 +99,7 @@ export class ReliableMode {
   }
 
   #switch(on: boolean): void {
+    this.beforeChange();
     this.#on = on;
     this.#events.setOption(NETLINK_OPTION.BROADCAST_ERROR, on ? 1 : 0);
     this.#events.setOption(NETLINK_OPTION.NO_ENOBUFS, on ? 1 : 0);

@@ -103,6 +103,18 @@ describe('listening', () => {
     expect(dumper().namespace, 'the dump is of the same namespace').toBe('/run/netns/x');
   });
 
+  test('with dump_at_start=0 nothing is dumped at the start, but after a loss', async () => {
+    kernel.table = [recorded('a dump of one entry').bytes];
+    await started({ dump_at_start: false });
+    const dumps = () => kernel.sockets.flatMap(({ requests }) => requests).length;
+    expect(dumps()).toBe(0);
+    kernel.fail(ENOBUFS);
+    await idle();
+    await pass(60);
+    expect(dumps()).toBe(1);
+    expect(events().map((event) => event['flow.reconstructed'])).toEqual([1]);
+  });
+
   test('without hash_enable nothing is dumped', async () => {
     await started({ hash_enable: false });
     expect(kernel.sockets).toHaveLength(1);
@@ -511,6 +523,21 @@ describe('reliable mode', () => {
     expect(input!.service.counters?.()).toMatchObject({ 'times reliable mode was left': 1 });
   });
 
+  test('what the kernel delivers later is counted as dropped and not as lost, until the mode is left', async () => {
+    await started({ reliable: true, hash_enable: false });
+    listener().dropped = 3;
+    await send('udp with a mark: destroy');
+    listener().dropped = 5;
+    kernel.totals = [900, 1000];
+    await pass(0.2);
+    expect(input!.ledger).toMatchObject({ kernelDrops: 5, lostEstimated: 0 });
+    listener().dropped = 9;
+    await pass(1);
+    await send('udp with a mark: destroy');
+    expect(input!.ledger).toMatchObject({ kernelDrops: 9, lostEstimated: 4 });
+    expect(input!.gaps.map(({ lost }) => lost)).toEqual([4]);
+  });
+
   test('stays where the kernel knows no limit, and its measuring ends with the input', async () => {
     await started({ reliable: true, hash_enable: false });
     kernel.totals = [5000, 0];
@@ -550,6 +577,16 @@ describe('under overload', () => {
     await input!.service.stop?.();
     expect(input!.ledger).toMatchObject({ kernelDrops: 6, lostEstimated: 6 });
     expect(input!.gaps.reduce((sum, { lost }) => sum + lost, 0)).toBe(6);
+  });
+
+  test('what was dropped is in the ledger within a second of reading, though nobody asks and no overrun is told', async () => {
+    await started({ hash_enable: false });
+    await send('udp with a mark: destroy');
+    await send('udp with a mark: destroy');
+    listener().dropped = 4;
+    await pass(1);
+    await send('udp with a mark: destroy');
+    expect(input!.ledger).toMatchObject({ overruns: 0, kernelDrops: 4, lostEstimated: 4 });
   });
 
   test('first the buffer grows, then changes are left out; when it is quiet both are undone, the last step first', async () => {
