@@ -1,10 +1,21 @@
-import { type InputLedger, imbalances, type OutputLedger, outputLedgers, type Past } from '../pipeline/ledger.ts';
+import {
+  type InputLedger,
+  imbalances,
+  type OutputAccount,
+  type OutputLedger,
+  outputLedger,
+  outputLedgers,
+  Past,
+  sinksOf,
+  total,
+} from '../pipeline/ledger.ts';
 import type { Source } from '../pipeline/link.ts';
 
 /** The counters of every input and of what hangs on it, a line each; `past` is of sources that have ended. */
 export function summary(sources: readonly Source[], past?: Past): string[] {
   return [
     ...sources.flatMap(sourceSummary),
+    ...sharedSinks(sources, past),
     ...(past ? pastSummary(past) : []),
     // Books that nobody checks are worth little.
     ...imbalances(sources, past).map((fault) => `the ledger does not balance: ${fault}`),
@@ -15,6 +26,18 @@ export function summary(sources: readonly Source[], past?: Past): string[] {
 export function sourceSummary(source: Source): string[] {
   return [inputLine(source), ...outputLedgers(source).map((one) => `  ${outputLine(one)}`)];
 }
+
+/** A destination of several stacks, or of inputs that are gone too, writes the events of all: it has a line of its own. */
+function sharedSinks(sources: readonly Source[], past = new Past()): string[] {
+  return sinksOf(sources, past).flatMap(({ feeders, account }) => {
+    const shared = feeders.find(([source, stage]) => !writesItsOwnAlone(outputLedger(source, stage)));
+    return shared ? [`${shared[1].name}, all together: ${ending(account)}`] : [];
+  });
+}
+
+/** Whether what a destination has done with events is what this stack gave it. */
+const writesItsOwnAlone = ({ taken, written, queued, spooled = 0, dropped }: OutputLedger): boolean =>
+  taken === written + queued + spooled + total(dropped);
 
 /** What was counted of inputs that a reload or the end of their namespace has ended. */
 function pastSummary({ sources, counts, failed, dropped }: Past): string[] {
@@ -44,13 +67,18 @@ function received({ received, malformed, lost, lostEstimated, overruns }: InputL
   ];
 }
 
-function outputLine({ name, written, queued, spooled = 0, filtered, failed, dropped }: OutputLedger): string {
+function outputLine(ledger: OutputLedger): string {
+  const { name, taken, filtered, failed } = ledger;
+  const end = writesItsOwnAlone(ledger) ? ending(ledger) : `${taken} taken`;
+  return [`${name}: ${end}`, ...each(filtered, 'stopped by'), ...each(failed, 'failed in')].join(', ');
+}
+
+/** What became of events that an output took. */
+function ending({ written, queued, spooled = 0, dropped }: Omit<OutputAccount, 'sink'>): string {
   return [
-    `${name}: ${written} written`,
+    `${written} written`,
     ...above0(queued, 'queued'),
     ...above0(spooled, 'spooled'),
-    ...each(filtered, 'stopped by'),
-    ...each(failed, 'failed in'),
     ...each(dropped, 'dropped:'),
   ].join(', ');
 }

@@ -11,9 +11,9 @@ export interface ServerOptions {
   readonly pass: Secret;
 }
 
-/** A server for messages: without user and password. */
+/** A server for messages: without user and password. The path of a socket stands in brackets. */
 export function serverName(scheme: string, { host, port, db }: ServerOptions): string {
-  return `${scheme}://${host.startsWith('/') ? '' : host}${port === 0 ? '' : `:${port}`}/${db}`;
+  return `${scheme}://${host.startsWith('/') ? `[${host}]` : host}${port === 0 ? '' : `:${port}`}/${db}`;
 }
 
 const given = ({ db, host, port, user, pass }: ServerOptions): ServerConnection => ({

@@ -10,7 +10,8 @@ export const capabilities: Check = {
   look({ config, kernelInputs, views, closed }) {
     const needed: Capability[] = [];
     if (config === undefined || kernelInputs.length > 0) needed.push('CAP_NET_ADMIN');
-    if (closed.length > 0 || views.some(({ path }) => path !== undefined)) needed.push('CAP_SYS_ADMIN');
+    const follows = kernelInputs.some(({ options }) => Boolean(options.network_namespaces));
+    if (follows || closed.length > 0 || views.some(({ path }) => path !== undefined)) needed.push('CAP_SYS_ADMIN');
     return needed.filter((name) => !hasCapability(name)).map((name) => missing(name, needed, config?.file));
   },
 };

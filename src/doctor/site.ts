@@ -1,5 +1,8 @@
+import { readdirSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
+import { namespaceMatcher } from '../pipeline/namespace.ts';
 import type { Plan, Step } from '../pipeline/plan.ts';
+import { NETNS } from '../system/namespaces.ts';
 import type { Identity } from '../system/user.ts';
 import { View } from './view.ts';
 
@@ -18,7 +21,7 @@ export class Site {
     this.config = configuration?.config;
     this.plans = configuration?.plans ?? [];
     this.user = user;
-    const paths = new Set(this.config ? this.kernelInputs.map(namespacePath) : [undefined]);
+    const paths = new Set(this.config ? this.kernelInputs.flatMap(namespacePaths) : [undefined]);
     const all = [...paths].map((path) => new View(path)).map((view) => ({ view, why: view.fault }));
     this.views = all.flatMap(({ view, why }) => (why === undefined ? [view] : []));
     this.closed = all.flatMap(({ view, why }) => (why === undefined ? [] : [{ view, why }]));
@@ -31,7 +34,7 @@ export class Site {
 
   /** Inputs of a plugin, in a namespace. */
   inputs(plugin: string, view: View): Step[] {
-    return this.kernelInputs.filter((step) => step.plugin.name === plugin && namespacePath(step) === view.path);
+    return this.kernelInputs.filter((step) => step.plugin.name === plugin && namespacePaths(step).includes(view.path));
   }
 
   /** Whether anything reads connections there, or could: without a configuration nobody knows. */
@@ -50,5 +53,19 @@ export class Site {
 /** Inputs that need CAP_NET_ADMIN, each of which can listen in another namespace. */
 const KERNEL_INPUTS = ['NFCT', 'NFLOG', 'NFACCT'];
 
-const namespacePath = ({ options }: Step): string | undefined =>
-  (options.network_namespace_path as string) || undefined;
+/** Files of the namespaces that an input listens in at present; undefined is our own. */
+export function namespacePaths({ options }: Step): (string | undefined)[] {
+  const { network_namespace_path: path, network_namespaces: names } = options;
+  if (typeof names !== 'string' || names.trim() === '') return [(path as string) || undefined];
+  return namesThere()
+    .filter(namespaceMatcher(names))
+    .map((name) => `${NETNS}/${name}`);
+}
+
+function namesThere(): string[] {
+  try {
+    return readdirSync(NETNS).toSorted();
+  } catch {
+    return []; // it is made with the first namespace
+  }
+}

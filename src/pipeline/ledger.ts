@@ -77,7 +77,8 @@ export function outputLedgers(source: Source): OutputLedger[] {
   return source.stages.filter(({ role }) => role === 'output').map((output) => outputLedger(source, output));
 }
 
-function outputLedger({ stages, program, counts }: Source, output: LinkedStage): OutputLedger {
+/** What became of the events of an input on their way to one output. */
+export function outputLedger({ stages, program, counts }: Source, output: LinkedStage): OutputLedger {
   const filtered: [string, number][] = [];
   const failed: [string, number][] = [];
   let taken = counts.received;

@@ -301,6 +301,19 @@ test('a namespace that does not exist is an error, until it is made', async () =
   expect(await practice.findings('namespaces')).toEqual([]);
 });
 
+test('the namespaces that a pattern means are looked into, and none is worth a note', async () => {
+  const name = `doctor-many-${process.pid}`;
+  const practice = new Practice(`${FLOWS}network_namespaces="${name}-*"\n`, { outside: true });
+  expect(messages(await practice.findings('namespaces'))).toEqual([
+    `note: [ct1] network_namespaces="${name}-*": no such namespace is there at present`,
+  ]);
+  expect(await practice.findings('conntrack-settings')).toEqual([]);
+  lab.namespace(`${name}-1`, { exact: true });
+  expect(await practice.findings('namespaces')).toEqual([]);
+  const settings = await practice.findings('conntrack-settings');
+  expect(new Set(settings.map(({ namespace }) => namespace))).toEqual(new Set([`/run/netns/${name}-1`]));
+});
+
 test('a configuration that every user can write is an error', async () => {
   const practice = new Practice(PACKETS);
   expect(await practice.findings('configuration-file')).toEqual([]);
@@ -336,8 +349,8 @@ describe('the exit code', () => {
     expect(broken.stderr).toMatch(/flowlogd\.conf:5:24: error: stack: unknown plugin "JSNO"/);
   });
 
-  test('is 1 for a command line that is none', async () => {
-    expect((await new Practice().run('--fixx')).code).toBe(1);
-    expect((await new Practice().run('--fix', '--json')).code).toBe(1);
+  test('is 2 for a command line that is none', async () => {
+    expect((await new Practice().run('--fixx')).code).toBe(2);
+    expect((await new Practice().run('--fix', '--json')).code).toBe(2);
   });
 });
