@@ -49,6 +49,12 @@ const {
   'raw.type': hardwareType,
 } = packetKeys;
 
+/**
+ * The rules are looked after in one namespace after the other, and nobody waits for it: nft takes some 20 ms in each, and there may be
+ * hundreds.
+ */
+let rules = Promise.resolve();
+
 /** VERDICT: whether the firewall let a connection's first packet pass, and which rule said so. */
 export default defineInput({
   name: 'VERDICT',
@@ -228,6 +234,7 @@ export default defineInput({
 
     /** The namespace may be new, or another one of the same name: the rules are put there again. */
     async function provideRules(): Promise<void> {
+      if (socket === undefined) return; // gone before its turn
       try {
         if ((await auditCounts(namespace)) !== undefined) return;
         if (options.install) await installAudit(namespace, { limit: options.limit });
@@ -237,7 +244,7 @@ export default defineInput({
           );
       } catch (error) {
         // Whoever comes later may still install them.
-        log.error(`${name}: ${(error as Error).message}`);
+        if (socket !== undefined) log.error(`${name}: the audit rules: ${(error as Error).message}`);
       }
     }
 
@@ -262,7 +269,7 @@ export default defineInput({
     }
 
     return {
-      async start() {
+      start() {
         const on = open();
         socket = on;
         losses.begin(on);
@@ -283,7 +290,7 @@ export default defineInput({
           onCoalesce: (coalesces) => steps.coalesce(coalesces),
           onTruncated: () => malformed.add(),
         });
-        await provideRules();
+        rules = rules.then(provideRules);
       },
       stop() {
         if (socket === undefined) return;
