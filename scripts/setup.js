@@ -26,6 +26,7 @@ export const PACKAGES = {
     'nfdump',
     'libfixbuf-tools',
     'libfaketime',
+    'openvswitch-switch',
   ],
   // Servers that tests start in folders of their own, and ulogd's outputs to them.
   databases: ['postgresql', 'mariadb-server', 'sqlite3'],
@@ -48,6 +49,7 @@ const COMMANDS = {
   nfdump: 'nfcapd',
   'libfixbuf-tools': 'ipfixDump',
   'mariadb-server': 'mariadbd',
+  'openvswitch-switch': 'ovs-vsctl',
 };
 
 /** What a package starts. */
@@ -57,6 +59,7 @@ const UNITS = {
   'mariadb-server': 'mariadb',
   'graphite-carbon': 'carbon-cache',
   nfdump: 'nfdump',
+  'openvswitch-switch': 'openvswitch-switch',
 };
 
 /** Whether this process may make namespaces and open netlink sockets in them. */

@@ -77,7 +77,10 @@ export class Reloader {
     const changed = Object.entries(config.global).flatMap(([name, value]) =>
       LIVE.includes(name) || isDeepStrictEqual(before[name], value) ? [] : [`[global] ${name}`],
     );
-    return isDeepStrictEqual(this.#loaded.config.neutron, config.neutron) ? changed : [...changed, '[neutron] map'];
+    const { neutron } = this.#loaded.config;
+    for (const [name, value] of Object.entries(config.neutron))
+      if (neutron[name as keyof typeof neutron] !== value) changed.push(`[neutron] ${name}`);
+    return changed;
   }
 }
 

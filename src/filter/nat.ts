@@ -1,5 +1,6 @@
 import { Identities, LONGEST_NAME } from '../neutron/identities.ts';
 import { NeutronMap } from '../neutron/neutron-map.ts';
+import { Ovsdb } from '../neutron/ovsdb.ts';
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
@@ -79,9 +80,12 @@ export default defineFilter({
     'nat.external_ip': text('Address that the outside sees: floating, or shared by many.'),
     'nat.external_port': { type: 'u16', doc: 'Port that the outside sees at nat.external_ip.' },
     'floating_ip.id': name("Neutron's id of the floating IP, by the file of [neutron] map=."),
-    'port.id': name("Neutron's id of the port of nat.fixed_ip, by that file."),
+    'port.id': name(
+      "Neutron's id of the port of nat.fixed_ip, by that file; otherwise the port of this host that the address is sent to, by [neutron] ovsdb=.",
+    ),
     'project.id': name('Project of the floating IP, otherwise of the port, by that file.'),
-    'server.name': name('Name of the server of nat.fixed_ip, by that file.'),
+    'server.id': name("Nova's id of the server of nat.fixed_ip, by that file or by [neutron] ovsdb=."),
+    'server.name': name('Its name, by that file.'),
     'flow.duration': { type: 'u64', doc: 'Time from begin to end of the connection, in milliseconds.' },
     'flow.end_reason': text(
       'Why the connection ended: timeout, tcp-close, reset, or deleted by userspace; absent where the kernel does not tell.',
@@ -96,8 +100,10 @@ export default defineFilter({
     const fixedAt = memory.reserve(IP_TEXT_LENGTH + 3);
     const externalAt = memory.reserve(IP_TEXT_LENGTH + 3);
     const map = NeutronMap.of(neutron.map);
-    const identities = map && new Identities(map);
-    const namesAt = memory.reserve(4 * LONGEST_NAME);
+    const ovsdb = Ovsdb.of(neutron.ovsdb);
+    // Where there is no Open vSwitch nobody asks who is behind an Ethernet address.
+    const identities = map || ovsdb?.isThere ? new Identities(map, ovsdb, router.neighbours) : undefined;
+    const namesAt = memory.reserve(5 * LONGEST_NAME);
     const {
       'orig.ip.saddr': origSource,
       'orig.ip.daddr': origTarget,
@@ -111,6 +117,7 @@ export default defineFilter({
     } = read;
     /** Rules were looked for anew since the last batch. */
     let refreshed = false;
+    let refreshedNeighbours = false;
 
     function portsDiffer({ value, valid }: Record, one: number, other: number): boolean {
       return valid[one] === 1 && valid[other] === 1 && value[one] !== value[other];
@@ -221,11 +228,17 @@ export default defineFilter({
       floating: number,
       length: number,
     ): void {
-      const who = from.find(view, fixed, floating, length);
+      let who = from.find(view, fixed, floating, length);
+      if (who.port === undefined && !refreshedNeighbours) {
+        refreshedNeighbours = true;
+        router.neighbours.refresh();
+        who = from.find(view, fixed, floating, length);
+      }
       setName(record, write['floating_ip.id'], namesAt, who.floatingIp);
       setName(record, write['port.id'], namesAt + LONGEST_NAME, who.port);
       setName(record, write['project.id'], namesAt + 2 * LONGEST_NAME, who.project);
-      setName(record, write['server.name'], namesAt + 3 * LONGEST_NAME, who.server);
+      setName(record, write['server.id'], namesAt + 3 * LONGEST_NAME, who.serverId);
+      setName(record, write['server.name'], namesAt + 4 * LONGEST_NAME, who.server);
     }
 
     function setName(record: Record, slot: number, at: number, name: Uint8Array | undefined): void {
@@ -268,16 +281,19 @@ export default defineFilter({
         return true;
       },
       flush() {
-        refreshed = false;
+        refreshed = refreshedNeighbours = false;
       },
       async start() {
         map?.open((message) => log.error(`${id}:NAT: ${message}`));
+        ovsdb?.open((message) => log.error(`${id}:NAT: ${message}`));
         await router.open();
+        if (ovsdb?.isThere) router.neighbours.open();
         if (router.rulesRefused)
           log.error(`${id}:NAT: may not read the NAT rules: floating addresses are not known as such`);
       },
       stop() {
         map?.close();
+        ovsdb?.close();
         router.close();
       },
     };

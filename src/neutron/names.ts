@@ -1,4 +1,5 @@
 import { parseIp } from '../wire/ip-text.ts';
+import type { OvsPort } from './ovs-ports.ts';
 
 /** What Neutron knows of a floating address. */
 export interface FloatingName {
@@ -33,6 +34,8 @@ export interface Identity {
   readonly floatingIp: string | undefined;
   readonly port: string | undefined;
   readonly project: string | undefined;
+  readonly serverId: string | undefined;
+  /** Its name. */
   readonly server: string | undefined;
 }
 
@@ -76,17 +79,23 @@ export class Names {
     return this.#floating.size + this.#ports.size;
   }
 
-  /** Who is behind a fixed address, and behind a floating one that stands for it; texts as `writeIp` writes them. */
-  identify(fixed: string, floating: string | undefined): Identity {
+  /**
+   * Who is behind a fixed address, and behind a floating one that stands for it; texts as `writeIp` writes them. `seen` is the port
+   * of this host that the address is sent to, if it is one: it counts where the lists do not say.
+   */
+  identify(fixed: string, floating: string | undefined, seen?: OvsPort): Identity {
     const named = floating === undefined ? undefined : this.#floating.get(floating);
     // The map is of today: of an address that was another's at the time it says nothing.
     const own = named?.fixed === fixed ? named : undefined;
-    const port = own?.port === undefined ? this.#onlyPort(fixed) : (this.#ports.get(own.port) ?? undefined);
+    const id = own?.port ?? this.#onlyPort(fixed)?.id ?? seen?.id;
+    const port = id === undefined ? undefined : this.#ports.get(id);
+    const server = this.#serverOf(port, fixed, own?.floating) ?? (id === seen?.id ? seen?.server : undefined);
     return {
       floatingIp: own?.id,
-      port: own?.port ?? port?.id,
+      port: id,
       project: own?.project ?? port?.project,
-      server: this.#serverOf(port, fixed, own?.floating),
+      serverId: server,
+      server: server === undefined ? undefined : this.#servers.get(server)?.name,
     };
   }
 
@@ -107,15 +116,14 @@ export class Names {
     return ports?.length === 1 ? ports[0] : undefined;
   }
 
+  /** Its id. */
   #serverOf(port: PortName | undefined, fixed: string, floating: string | undefined): string | undefined {
-    const byDevice = port?.device === undefined ? undefined : this.#servers.get(port.device);
-    if (byDevice) return byDevice.name;
+    if (port?.device !== undefined && this.#servers.has(port.device)) return port.device;
     const ids = this.#serversByAddress.get(fixed) ?? [];
-    const servers = ids.map((id) => this.#servers.get(id)).filter((server) => server !== undefined);
-    const both = floating === undefined ? [] : servers.filter(({ addresses }) => addresses.has(floating));
-    if (both.length === 1) return both[0]?.name;
+    const both = floating === undefined ? [] : ids.filter((id) => this.#servers.get(id)?.addresses.has(floating));
+    if (both.length === 1) return both[0];
     // Without a port to tell them apart, an address that the map shows once is that of one server.
-    return servers.length === 1 && (this.#byAddress.get(fixed)?.length ?? 0) <= 1 ? servers[0]?.name : undefined;
+    return ids.length === 1 && (this.#byAddress.get(fixed)?.length ?? 0) <= 1 ? ids[0] : undefined;
   }
 
   #addFloating(row: Row): void {

@@ -1,4 +1,4 @@
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { parseJson } from './json-fault.ts';
 import { Names } from './names.ts';
 
@@ -38,10 +38,12 @@ export class NeutronMap {
   readonly #file: string;
   #names: Names | undefined;
   #users = 0;
-  /** Changes with the names. */
+  /** Changes with the names; 0 before there are any. */
   version = 0;
   #report: (message: string) => void = () => {};
-  readonly #onChange = () => this.#read();
+  #timer: NodeJS.Timeout | undefined;
+  /** The file as it was when it was read. */
+  #stamp = '';
 
   private constructor(file: string) {
     this.#file = file;
@@ -57,16 +59,21 @@ export class NeutronMap {
     if (this.#users++ > 0) return;
     this.#report = report;
     this.#read();
-    watchFile(this.#file, { interval: LOOK_MS, persistent: false }, this.#onChange);
+    this.#timer = setInterval(() => {
+      if (stampOf(this.#file) !== this.#stamp) this.#read();
+    }, LOOK_MS);
+    this.#timer.unref();
   }
 
   close(): void {
     if (this.#users === 0 || --this.#users > 0) return;
-    unwatchFile(this.#file, this.#onChange);
+    clearInterval(this.#timer);
     maps.delete(this.#file);
   }
 
   #read(): void {
+    // Before the text: what changes while it is read is read again.
+    this.#stamp = stampOf(this.#file);
     try {
       this.#names = readNames(this.#file);
       this.version++;
@@ -74,5 +81,14 @@ export class NeutronMap {
       const kept = this.#names === undefined ? 'there are no names yet' : 'the names from before are kept';
       this.#report(`${(error as Error).message}; ${kept}`);
     }
+  }
+}
+
+function stampOf(file: string): string {
+  try {
+    const { ino, size, mtimeNs } = statSync(file, { bigint: true });
+    return `${ino} ${size} ${mtimeNs}`;
+  } catch {
+    return '';
   }
 }

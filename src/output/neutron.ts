@@ -1,4 +1,5 @@
 import { NeutronMap } from '../neutron/neutron-map.ts';
+import { Ovsdb } from '../neutron/ovsdb.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
 import { LocalTime } from '../system/local-time.ts';
@@ -74,8 +75,8 @@ export default defineOutput({
       nextNote: 0,
     }));
     const { file, bucket } = sink;
-    // NAT, which gives the ids, keeps the map open.
     const map = NeutronMap.of(neutron.map);
+    const ovsdb = Ovsdb.of(neutron.ovsdb);
     const time = new LocalTime();
 
     function head(level: string, second: number, microsecond: number): string {
@@ -100,8 +101,9 @@ export default defineOutput({
       const known = textOf(record, read['port.id']);
       if (known !== '') return known;
       for (const slot of [read['oob.in'], read['oob.out']]) {
-        const prefix = INSIDE_DEVICE.exec(textOf(record, slot))?.[1];
-        if (prefix !== undefined) return map?.names?.portByPrefix(prefix)?.id ?? prefix;
+        const device = textOf(record, slot);
+        const prefix = INSIDE_DEVICE.exec(device)?.[1];
+        if (prefix !== undefined) return ovsdb?.portOf(device)?.id ?? map?.names?.portByPrefix(prefix)?.id ?? prefix;
       }
       return '';
     }
@@ -159,13 +161,19 @@ export default defineOutput({
         file.endLine(file.buffer.length);
         return true;
       },
-      start: () => file.open(),
+      start() {
+        map?.open((message) => log.error(`${id}:NEUTRON: ${message}`));
+        ovsdb?.open((message) => log.error(`${id}:NEUTRON: ${message}`));
+        file.open();
+      },
       flush() {
         tell(performance.now());
         file.flush();
       },
       reopen: () => file.reopen(),
       stop() {
+        map?.close();
+        ovsdb?.close();
         tell(Number.POSITIVE_INFINITY);
         file.close();
       },

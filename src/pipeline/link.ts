@@ -230,7 +230,7 @@ function linkOf(
     clock,
     namespace,
     compat,
-    neutron: neutron ?? { map: '' },
+    neutron: neutron ?? { map: '', ovsdb: '' },
     wanted: (key) => node.writes.get(key) !== UNREAD,
     shared<T>(make: () => T): T {
       const name = identityOf(step);

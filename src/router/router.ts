@@ -3,6 +3,7 @@ import { AddressMap } from './address-map.ts';
 import { FloatingIps } from './floating-ips.ts';
 import { LegacyRules } from './legacy-rules.ts';
 import { NatRules, type RuleVisitor } from './nat-rules.ts';
+import { Neighbours } from './neighbours.ts';
 import { OwnAddresses } from './own-addresses.ts';
 
 /** A mapping began (`holds`) or ended. `entry` is one of `FloatingIps`; `time` is in ms since 1970. */
@@ -25,6 +26,8 @@ export class Router {
 
   readonly own: OwnAddresses;
   readonly floating = new FloatingIps();
+  /** Open for those who need it: see `Neighbours.open`. Closed with the router. */
+  readonly neighbours: Neighbours;
   readonly #key: string;
   readonly #rules: NatRules;
   readonly #legacy: LegacyRules;
@@ -41,6 +44,7 @@ export class Router {
     this.#key = key;
     this.#rules = new NatRules(namespace, () => this.#read());
     this.#legacy = new LegacyRules(namespace, () => this.#read());
+    this.neighbours = new Neighbours(namespace);
     this.own = new OwnAddresses(namespace, () => this.#legacy.look());
   }
 
@@ -60,6 +64,7 @@ export class Router {
     this.#rules.close();
     this.#legacy.close();
     this.own.close();
+    this.neighbours.close();
   }
 
   /** Tells every mapping that holds, and from now on every change. */

@@ -11,7 +11,7 @@ import {
   stringLength,
 } from './netlink.ts';
 
-/** Network devices and their addresses (linux/rtnetlink.h, if_link.h, if_addr.h). Integers are in the machine's byte order. */
+/** Network devices, their addresses and their neighbours (linux/rtnetlink.h, if_link.h, if_addr.h, neighbour.h). Integers are in the machine's byte order. */
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
@@ -19,9 +19,13 @@ export const RTM_GETLINK = 18;
 export const RTM_NEWADDR = 20;
 export const RTM_DELADDR = 21;
 export const RTM_GETADDR = 22;
+export const RTM_NEWNEIGH = 28;
+export const RTM_DELNEIGH = 29;
+export const RTM_GETNEIGH = 30;
 
 // Multicast groups.
 export const RTNLGRP_LINK = 1;
+export const RTNLGRP_NEIGH = 3;
 export const RTNLGRP_IPV4_IFADDR = 5;
 export const RTNLGRP_IPV6_IFADDR = 9;
 
@@ -36,6 +40,12 @@ export const IFA_LOCAL = 2;
 const IFINFOMSG = 16;
 /** Size of struct ifaddrmsg: family u8, prefix length u8, flags u8, scope u8, index u32. */
 const IFADDRMSG = 8;
+/** Size of struct ndmsg: family u8, padding, index s32, state u16, flags u8, type u8. */
+const NDMSG = 12;
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+/** States in which the kernel sends to the link address: permanent, noarp, reachable, probe, stale, delay (net/neighbour.h). */
+const NUD_VALID = 0x80 | 0x40 | 0x02 | 0x10 | 0x04 | 0x08;
 
 /** A network device. */
 export class Link {
@@ -65,6 +75,19 @@ export class LinkAddress {
   addressOffset = 0;
   /** 4 or 16 bytes; 0 when the message has no address. */
   addressLength = 0;
+}
+
+/** A neighbour: the link address that an IP address has. */
+export class Neighbour {
+  /** The kernel sends to it. */
+  valid = false;
+  /** AF_INET or AF_INET6; AF_BRIDGE for an entry of a bridge's table. */
+  family = 0;
+  addressOffset = 0;
+  /** 4 or 16 bytes; 0 when the message has no address. */
+  addressLength = 0;
+  /** Ethernet address as a number of 48 bits; 0 when there is none. */
+  mac = 0;
 }
 
 /** Asks for all network devices; answered with RTM_NEWLINK messages and NLMSG_DONE. */
@@ -126,6 +149,38 @@ export function decodeLinkAddress(view: DataView, start: number, end: number, in
         into.addressLength = size;
       }
       local ||= type === IFA_LOCAL;
+    }
+    at += align(to - at);
+  }
+  return true;
+}
+
+/** Asks for all neighbours; answered with RTM_NEWNEIGH messages and NLMSG_DONE. */
+export function dumpNeighbours(sequence: number): Uint8Array {
+  return new MessageBuilder().message(RTM_GETNEIGH, NLM_F_DUMP, sequence).raw(new Uint8Array(NDMSG)).finish();
+}
+
+/** Decodes the RTM_NEWNEIGH or RTM_DELNEIGH message between `start` and `end`; false when malformed or neither. */
+export function decodeNeighbour(view: DataView, start: number, end: number, into: Neighbour): boolean {
+  const header = start + NLMSG_HEADER;
+  if (end - header < NDMSG) return false;
+  const message = messageType(view, start);
+  if (message !== RTM_NEWNEIGH && message !== RTM_DELNEIGH) return false;
+  into.family = view.getUint8(header);
+  into.valid = message === RTM_NEWNEIGH && (view.getUint16(header + 8, HOST_LITTLE_ENDIAN) & NUD_VALID) !== 0;
+  into.addressLength = 0;
+  into.mac = 0;
+  for (let at = header + NDMSG; at < end; ) {
+    const to = attributeEnd(view, at, end);
+    if (to < 0) return false;
+    const type = attributeType(view, at);
+    const from = at + NLA_HEADER;
+    if (type === NDA_DST) {
+      if (to - from !== 4 && to - from !== 16) return false;
+      into.addressOffset = from;
+      into.addressLength = to - from;
+    } else if (type === NDA_LLADDR && to - from === 6) {
+      into.mac = view.getUint16(from) * 0x1_0000_0000 + view.getUint32(from + 2);
     }
     at += align(to - at);
   }

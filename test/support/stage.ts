@@ -56,7 +56,7 @@ export class TestStage {
       log: silent,
       clock: new Clock(),
       compat,
-      neutron: { map },
+      neutron: { map, ovsdb: '' },
       wanted: (key) => write[key] !== UNREAD,
       shared: (make) => make(),
     });

@@ -65,8 +65,17 @@ describe('who is behind an address', () => {
       floatingIp: '2f245a7b-796b-4f26-9cf9-9e82d248fda7',
       port: 'ce705c24-c1ef-408a-bda3-7bbd946164ab',
       project: '736672c700cd43e1bd321aeaf940365c',
+      serverId: 'srv1',
       server: 'web "1"',
     });
+  });
+
+  test('the port that an address is sent to counts where the map has none, or several', () => {
+    const seen = { id: 'bbbbbbbb-0000-0000-0000-000000000002', mac: undefined, server: 'srv2' };
+    expect(names.identify('192.168.21.99', undefined, seen)).toMatchObject({ port: seen.id, server: 'worker' });
+    expect(names.identify('10.9.9.9', undefined, seen)).toMatchObject({ port: seen.id, serverId: 'srv2' });
+    const own = names.identify('192.168.21.73', undefined, seen);
+    expect(own).toMatchObject({ port: 'ce705c24-c1ef-408a-bda3-7bbd946164ab', serverId: 'srv1' });
   });
 
   test('a floating IP that is another address in the map names nothing of its own', () => {
@@ -74,6 +83,7 @@ describe('who is behind an address', () => {
       floatingIp: undefined,
       port: 'aaaaaaaa-0000-0000-0000-000000000001',
       project: undefined,
+      serverId: 'srv2',
       server: 'worker',
     });
     expect(names.identify('192.168.21.75', '10.5.150.83').floatingIp).toBeUndefined();
