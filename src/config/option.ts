@@ -10,6 +10,8 @@ interface Described<Default> {
   readonly doc: string;
   /** The default is no answer: a configuration must give one, unless it gives that other option. */
   readonly required?: true | { readonly unless: string };
+  /** No two steps may have the same value, and this is why. A text is a path. */
+  readonly exclusive?: string;
 }
 
 /** A number as strtoul(…, 0) reads it: decimal, 0x and hexadecimal, 0 and octal. Range 0 to 2³²-1 unless stated. */

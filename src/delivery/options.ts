@@ -17,6 +17,7 @@ export const deliveryOptions = {
     type: 'string',
     path: 'folder',
     default: '',
+    exclusive: 'a spool holds the events of one output',
     doc: 'Directory where events wait on disk while the destination is away or slow; empty for none. One output each.',
   },
   spool_max: {

@@ -56,9 +56,14 @@ export class Spool {
   #nextSegment: number;
   #nextEvent: number;
   #failing = false;
+  /** What damage took and was said. */
+  #told = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Opens or makes the spool. `report` gets one line when writing begins to fail, and one when it works again. Throws with the reason. */
+  /**
+   * Opens or makes the spool. `report` gets one line when writing begins to fail, one when it works again, and one
+   * when all is read and damage has taken some of it. Throws with the reason.
+   */
   constructor(directory: string, maxBytes: number, report: (message: string) => void) {
     this.maxBytes = maxBytes;
     this.#report = report;
@@ -288,6 +293,9 @@ export class Spool {
     const { segment, offset } = this.#at;
     const end = last?.segment === segment ? Math.max(offset, last.size) : offset;
     this.#at = { segment, offset: end, event: this.#miss(this.#nextEvent) };
+    if (this.droppedCorrupt === this.#told) return;
+    this.#report(`${this.droppedCorrupt - this.#told} events are lost: the spool ${this.#directory.path} was damaged`);
+    this.#told = this.droppedCorrupt;
   }
 
   #nextRecord(limit: number): SegmentRecord | undefined {

@@ -62,6 +62,7 @@ export default defineInput({
     group: {
       type: 'int',
       default: 0,
+      exclusive: 'a group has one reader',
       min: 0,
       max: 65535,
       doc: 'Group that the rules name with --nflog-group or "log group".',

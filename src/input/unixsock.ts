@@ -48,7 +48,12 @@ export default defineInput({
   gives: 'raw',
   example: 'stack=us1:UNIXSOCK,base1:BASE,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU',
   options: {
-    socket_path: { type: 'string', default: '/var/run/ulogd/ulogd2.sock', doc: 'Path of the socket.' },
+    socket_path: {
+      type: 'string',
+      default: '/var/run/ulogd/ulogd2.sock',
+      exclusive: 'one input listens on a socket',
+      doc: 'Path of the socket.',
+    },
     bufsize: { type: 'int', default: 0, unit: 'bytes', doc: 'Accepted for ulogd.conf; the system decides.' },
     perms: { type: 'int', default: 0o600, max: 0o777, doc: 'Permissions of the socket, such as 0660.' },
     owner: { type: 'string', default: '', doc: 'User that owns the socket.' },

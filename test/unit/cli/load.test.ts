@@ -23,3 +23,40 @@ test('a section whose name is near that of a missing one is pointed out', async 
 test('sections that no stack uses are common, and no mistake', async () => {
   expect(await warnings('[log1]\n[log2]\n[json1]\n[ct1]\n[mysql1]\n')).toEqual([]);
 });
+
+test('what two steps cannot share is an error at the second, and a warning where ulogd runs the rest', async () => {
+  const file = join(folder, 'shared.conf');
+  const text = (global: string) => `[global]
+${global}
+stack=log1:NFLOG,base1:BASE,json1:JSON
+stack=log2:NFLOG,base1:BASE,json2:JSON
+stack=log3:NFLOG,base1:BASE,json1:JSON
+stack=us1:UNIXSOCK,base1:BASE,json1:JSON
+stack=us2:UNIXSOCK,base1:BASE,json1:JSON
+[log1]
+group=5
+[log2]
+group=0x5
+[log3]
+group=5
+network_namespace_path="/run/netns/other"
+[json1]
+mode="tcp"
+host="192.0.2.1"
+port="9"
+spool="/var/spool/a"
+[json2]
+mode="tcp"
+host="192.0.2.2"
+port="9"
+spool="/var/spool/./a/"
+`;
+  const problems = async (global = '') => (await load(file, text(global))).problems;
+  expect((await problems()).map(({ line, severity, message }) => `${line} ${severity}: ${message}`)).toEqual([
+    '7 error: [us2] socket_path: /var/run/ulogd/ulogd2.sock is that of [us1] already: one input listens on a socket',
+    '11 error: [log2] group: 5 is that of [log1] already: a group has one reader',
+    '24 error: [json2] spool: /var/spool/./a/ is that of [json1] already: a spool holds the events of one output',
+  ]);
+  const severities = (await problems('compat="ulogd-2.0.8"')).map(({ severity }) => severity);
+  expect(new Set(severities)).toEqual(new Set(['warning']));
+});

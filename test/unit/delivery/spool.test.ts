@@ -239,6 +239,8 @@ describe('damage', () => {
     const left = readAll(again);
     expect(left.length).toBeLessThan(9);
     expect(again.droppedCorrupt).toBe(9 - left.length);
+    const lost = `${9 - left.length} events are lost: the spool ${directory} was damaged`;
+    expect(reports).toEqual([lost]);
   });
 
   test('a record of one segment is no record of another', () => {
