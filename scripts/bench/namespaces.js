@@ -1,5 +1,5 @@
 // Many router namespaces: what one flowlogd needs for them, and what an ulogd2 in each needs.
-// node scripts/bench/namespaces.js [namespaces] [--ulogd]
+// node scripts/bench/namespaces.js [namespaces] [--ulogd] [--nat]: --nat adds FIP, and NAT to each stack.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,10 @@ import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { ulogd: { type: 'boolean' } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { ulogd: { type: 'boolean' }, nat: { type: 'boolean' } },
+});
 const COUNT = Number(positionals[0] ?? 300);
 const IDLE_SECONDS = 10;
 const PREFIX = `qrouter-bench${process.pid}n`;
@@ -55,14 +58,23 @@ const lines = (name) => readFileSync(join(folder, name), { encoding: 'utf8', fla
 
 async function flowlogd() {
   const configuration = join(folder, 'flowlogd.conf');
+  const nat = values.nat ? 'nat1:NAT,' : '';
+  const stacks = [
+    `stack=ct1:NFCT,${nat}ip2str1:IP2STR,flows:JSON`,
+    `stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,${nat}ip2str1:IP2STR,packets:JSON`,
+    ...(values.nat ? ['stack=fip1:FIP,fips:JSON'] : []),
+  ];
   writeFileSync(
     configuration,
     `[global]
 logfile="${folder}/log"
 loglevel=3
 control=""
-stack=ct1:NFCT,ip2str1:IP2STR,flows:JSON
-stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip2str1:IP2STR,packets:JSON
+${stacks.join('\n')}
+[fip1]
+network_namespaces="${PREFIX}*"
+[fips]
+file="${folder}/fips.json"
 [ct1]
 network_namespaces="${PREFIX}*"
 [log1]
@@ -79,7 +91,7 @@ file="${folder}/packets.json"
   processes.push(child);
   const pid = child.pid ?? 0;
   const log = () => readFileSync(join(folder, 'log'), { encoding: 'utf8', flag: 'a+' });
-  await until('all to be attached', () => log().split(': attached').length > 2 * COUNT);
+  await until('all to be attached', () => log().split(': attached').length > stacks.length * COUNT);
   const attached = performance.now() - began;
   console.log(`flowlogd: ${COUNT} namespaces attached ${Math.round(attached)} ms after it was started`);
   await setTimeout(2000);
@@ -148,7 +160,8 @@ function report(who, pids, idle) {
 try {
   pipe(['ip', '-batch', '-'], names.map((name) => `netns add ${name}\n`).join(''));
   const rules =
-    'table inet l { chain out { type filter hook output priority 0; udp dport 9 log prefix "bench" queue-threshold 1 group 5; }; }';
+    'table inet l { chain out { type filter hook output priority 0; udp dport 9 log prefix "bench" queue-threshold 1 group 5; };' +
+    ' chain nat { type nat hook prerouting priority -100; ip daddr 10.5.150.82 dnat ip to 192.168.21.73; }; }';
   for (const name of names) {
     sh(`ip -n ${name} link set lo up; ip netns exec ${name} nft '${rules}'`);
   }

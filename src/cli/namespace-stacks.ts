@@ -12,6 +12,12 @@ interface Instance {
   readonly since: number;
 }
 
+/** What a reload ends in a namespace, and what goes on in its place. */
+export interface Succession {
+  readonly going: Source;
+  readonly coming: Source;
+}
+
 /** A namespace as `flowlogd netns` shows it: one line for each input that listens there. */
 export interface Attached {
   readonly netns: string;
@@ -66,6 +72,25 @@ export class NamespaceStacks {
     } catch (error) {
       log.error(`netns ${namespace.name}: ${(error as Error).message}`);
     }
+  }
+
+  /**
+   * Has everything that runs for another plan of the same input, where this one is to listen too, replaced by what is returned: for
+   * the runner, so that sockets are handed over.
+   */
+  succeed(old: NamespaceStacks): Succession[] {
+    return [...old.#instances.values()].flatMap(({ namespace, source: going, since }) => {
+      if (!this.matches(namespace.name)) return [];
+      try {
+        const coming = linkSource(this.plan, this.#environment, namespace);
+        old.#instances.delete(namespace.name);
+        this.#instances.set(namespace.name, { namespace, source: coming, since });
+        return [{ going, coming }];
+      } catch (error) {
+        this.#environment.log.error(`netns ${namespace.name}: ${(error as Error).message}`);
+        return [];
+      }
+    });
   }
 
   /** Reads what is left, writes a last record, and lets go of the namespace: with an open socket it would live on. */

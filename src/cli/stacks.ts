@@ -6,6 +6,7 @@ import type { Log } from '../pipeline/plugin.ts';
 import { Runner } from '../pipeline/runner.ts';
 import { Shared } from '../pipeline/shared.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
+import { hasCapability } from '../system/capabilities.ts';
 import { Clock } from '../system/clock.ts';
 import { Namespaces, NETNS } from '../system/namespaces.ts';
 import { type Attached, NamespaceStacks } from './namespace-stacks.ts';
@@ -17,6 +18,9 @@ import { summary } from './summary.ts';
  * would set V8's garbage collector to work.
  */
 const MEMORY = 32 << 20;
+
+const NO_RIGHT =
+  'no right to enter other namespaces (CAP_SYS_ADMIN); with -u it is kept only if an input has network_namespaces at the start: restart the daemon';
 
 /** The stacks that one thread runs. */
 export class Stacks {
@@ -78,8 +82,16 @@ export class Stacks {
         : [[identity, new NamespaceStacks(plan, this.#runner, this.#environment)] as const],
     );
     this.#following = new Map([...kept, ...fresh]);
+    const successions = fresh.flatMap(([, one]) => {
+      const before = gone.find(({ plan }) => plan.input.name === one.plan.input.name);
+      return before === undefined ? [] : one.succeed(before);
+    });
     const cause = 'the configuration has changed';
     await Promise.all(gone.flatMap((one) => one.list().map(({ netns }) => one.detach(netns, cause))));
+    await this.#runner.change(
+      successions.map(({ going }) => going),
+      successions.map(({ coming }) => coming),
+    );
     return fresh.map(([, one]) => one);
   }
 
@@ -88,6 +100,7 @@ export class Stacks {
     this.#namespaces?.stop();
     this.#namespaces = undefined;
     if (this.#following.size === 0 || this.#isStopped) return;
+    if (!hasCapability('CAP_SYS_ADMIN')) return this.#log.error(`network_namespaces: ${NO_RIGHT}`);
     const following = [...this.#following.values()];
     const attaching = new Set<Promise<void>>();
     this.#namespaces = new Namespaces({
@@ -122,6 +135,7 @@ export class Stacks {
   /** Attaches a namespace by name now, also where a start failed before. Returns how many inputs it matches. */
   async attach(name: string): Promise<number> {
     const following = [...this.#following.values()].filter((one) => one.matches(name));
+    if (following.length > 0 && !hasCapability('CAP_SYS_ADMIN')) throw new Error(NO_RIGHT);
     this.#namespaces?.scan();
     const there = this.#namespaces?.present.find((one) => one.name === name);
     if (following.length > 0 && there === undefined) throw new Error(`there is no network namespace ${NETNS}/${name}`);

@@ -1,6 +1,6 @@
 import { Past } from './ledger.ts';
 import type { LinkedStage, Source } from './link.ts';
-import { identityOf } from './plan.ts';
+import { identityOf, type Step } from './plan.ts';
 import type { Log, Service } from './plugin.ts';
 import { Rates } from './rates.ts';
 import { countersOf, type Snapshot, takeSnapshot } from './snapshot.ts';
@@ -192,9 +192,15 @@ function canTakeOver(source: Source, old: Source): boolean {
   return (
     old.service.handOver !== undefined &&
     source.name === old.name &&
-    identityOf(source.plan.input.step) === identityOf(old.plan.input.step)
+    identityOf(listening(source)) === identityOf(listening(old))
   );
 }
+
+/** The input as its socket knows it: in which other namespaces there are inputs like it makes no difference. */
+const listening = ({ plan: { input } }: Source): Step => ({
+  ...input.step,
+  options: { ...input.step.options, network_namespaces: '' },
+});
 
 /** Outputs to which the input's events come: with no disabled step before them. */
 function outputsReached({ stages, program }: Source): number {

@@ -32,6 +32,8 @@ export class Namespaces {
   /** Files that are no namespace yet: since when, and the next look at them. */
   readonly #waiting = new Map<string, { readonly since: number; delay: number; timer?: NodeJS.Timeout }>();
   readonly #reported = new Set<string>();
+  /** It was said that mounts do not reach us. */
+  #isBlind = false;
   #watcher: FSWatcher | undefined;
   /** What is watched: the directory by its inode, or, while it is not there, its parent. */
   #watched = '';
@@ -118,7 +120,7 @@ export class Namespaces {
     clearTimeout(waiting.timer);
     if (performance.now() - waiting.since > PATIENCE) {
       this.#waiting.delete(name);
-      return this.#report(name, this.#whyPlain());
+      return this.#giveUp(name);
     }
     waiting.timer = setTimeout(() => this.#look(name), waiting.delay);
     waiting.delay = Math.min(waiting.delay * 2, SLOWEST_LOOK);
@@ -136,11 +138,18 @@ export class Namespaces {
     this.#listener.report(`${join(this.#directory, name)}: ${what}`);
   }
 
-  /** Without propagation, what is mounted by others never reaches our mount namespace. */
-  #whyPlain(): string {
+  /** Without propagation, what is mounted by others never reaches our mount namespace: of all names this is said once. */
+  #giveUp(name: string): void {
     const isPrivate = attempt(() => !/(?:shared|master):\d/.test(mountOf(this.#directory)));
-    if (!isPrivate) return 'a plain file, no network namespace: left over from one that was removed by half';
-    return 'a plain file, no network namespace: mounts do not reach this process (in a container: mount /run/netns with rslave or shared propagation), or it was left over';
+    if (!isPrivate)
+      return this.#report(name, 'a plain file, no network namespace: left over from one that was removed by half');
+    if (this.#isBlind) this.#reported.add(name);
+    else
+      this.#report(
+        name,
+        'a plain file, no network namespace: mounts do not reach this process (in a container: mount /run/netns with rslave or shared propagation), or it was left over; of others nothing will be said',
+      );
+    this.#isBlind = true;
   }
 }
 

@@ -221,6 +221,51 @@ test('a plain file in /run/netns is said once, and keeps nothing from running', 
   }
 });
 
+test('mounts that do not reach the daemon are said once for all names', async () => {
+  const daemon = await Daemon.start(lab, configuration(`${prefix}*`), {
+    before: ['unshare', '-m', '--propagation', 'private'],
+  });
+  for (const name of ['one', 'two', 'three']) add(`${prefix}${name}`);
+  await daemon.logged('mounts do not reach this process');
+  // The three were seen in one moment; what is said of a fourth would come behind what was said of them.
+  writeFileSync(`/run/netns/${prefix}bad?`, '');
+  own.delete(`${prefix}bad?`);
+  await daemon.logged('a name that cannot stand in a record');
+  rmSync(`/run/netns/${prefix}bad?`);
+  expect(daemon.log.split('plain file')).toHaveLength(2);
+  expect(await attached(daemon)).toEqual([]);
+  expect(await daemon.stop()).toBe(0);
+});
+
+test('/run/netns may come after the daemon', async () => {
+  const daemon = await Daemon.start(lab, configuration(`${prefix}*`), {
+    before: ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /run; exec "$@"', 'sh'],
+  });
+  const inside = `nsenter -t ${daemon.pid} -m`;
+  for (const name of ['first', 'second']) {
+    lab.sh(`${inside} ip netns add ${prefix}${name}`);
+    await listening(daemon, `${prefix}${name}`);
+  }
+  lab.sh(`${inside} ip netns del ${prefix}first`);
+  await until('one is left', async () => (await attached(daemon)).length === 2);
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.log).not.toContain('<7>');
+});
+
+test('namespaces that vanish while they are attached are no error and leave nothing', async () => {
+  const daemon = await Daemon.start(lab, configuration(`${prefix}*`));
+  const descriptors = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
+  const before = descriptors();
+  lab.sh(`for i in $(seq 60); do ip netns add ${prefix}v; ip netns del ${prefix}v; done`);
+  add(`${prefix}stays`);
+  await listening(daemon, `${prefix}stays`);
+  remove(`${prefix}stays`);
+  await until('nothing is attached', async () => (await attached(daemon)).length === 0);
+  await until('as many descriptors as before', () => descriptors() <= before);
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.log).not.toContain('<7>');
+});
+
 test('after -u namespaces are still attached as they come, and a reload changes who is watched', async () => {
   const daemon = await Daemon.start(lab, configuration(`${prefix}*`), { flags: ['-u', 'nobody'] });
   lab.sh(`chmod 777 ${daemon.folder.path} ${lab.directory}`);

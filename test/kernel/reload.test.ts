@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
-import { Daemon, killRest, logDatagrams, sendDatagrams } from '../support/daemon.ts';
+import { Daemon, killRest, logDatagrams, Run, sendDatagrams } from '../support/daemon.ts';
 
 const lab = new Lab();
 const namespace = lab.namespace('reload');
@@ -113,6 +113,39 @@ file="/out/same.json"
     await daemon.lines('other.json', 1);
     expect(await daemon.stop()).toBe(0);
   });
+});
+
+test('inputs that follow namespaces hand their sockets over too, also when other namespaces are named', async () => {
+  const following = (file: string, others: string) =>
+    twoInputs(file).replaceAll(/^group=.*/gm, `$&\nnetwork_namespaces="${namespace} ${others}"`);
+  const daemon = await Daemon.start(lab, following('0', 'none-such'));
+  const sender = traffic(daemon);
+  for (let i = 1; i <= 10; i++) {
+    await daemon.lines('same.json', i * 20);
+    await reload(daemon, following(String(i % 4), i % 2 === 0 ? 'none-such' : 'no-other'));
+  }
+  const sent = await sender.end();
+  await daemon.lines('same.json', sent);
+  expect(await daemon.stop()).toBe(0);
+  expect(numbersOf(daemon.folder.objects('same.json'))).toEqual(upTo(sent));
+  const moved = ['0', '1', '2', '3'].flatMap((file) => daemon.folder.objects(`${file}.json`));
+  expect(numbersOf(moved).toSorted((a, b) => Number(a) - Number(b))).toEqual(upTo(sent));
+  expect(daemon.log).not.toContain('<7>');
+});
+
+test('after -u a reload that names namespaces for the first time is one error that says what to do', async () => {
+  const daemon = await Daemon.start(lab, twoInputs('other'), { namespace, flags: ['-u', 'nobody'] });
+  lab.sh(`chmod 755 ${lab.directory}; chmod -R a+rwX ${daemon.folder.path}`);
+  const following = twoInputs('other').replaceAll(/^group=6/gm, 'group=6\nnetwork_namespaces="reload-*"');
+  await reload(daemon, following);
+  await daemon.logged('network_namespaces: no right to enter other namespaces (CAP_SYS_ADMIN)');
+  expect(daemon.log.split('<7>')).toHaveLength(2);
+  sendDatagrams(lab, namespace);
+  await daemon.lines('same.json', 1);
+  const attach = new Run(lab, ['attach', '-c', daemon.folder.configuration, namespace]);
+  expect(await attach.ended).toBe(1);
+  expect(attach.stderr).toContain('restart the daemon');
+  expect(await daemon.stop()).toBe(0);
 });
 
 test('an end that is asked for during a reload ends also the thread that an input which comes would get', async () => {
