@@ -27,6 +27,8 @@ export class OwnAddresses {
   readonly #address = new LinkAddress();
   #socket: NetlinkSocket | undefined;
   #loaded: (() => void) | undefined;
+  /** The batch has news, and not only what was there at the start. */
+  #changed = false;
 
   /** `onChange` is called after each batch of changes. */
   constructor(namespace: string | undefined, onChange: () => void) {
@@ -65,7 +67,9 @@ export class OwnAddresses {
     this.#socket.start({
       onDatagram: (start, end) => this.#onDatagram(start, end),
       onBatchEnd: () => {
-        if (this.#loaded === undefined) this.#onChange();
+        if (!this.#changed) return;
+        this.#changed = false;
+        this.#onChange();
       },
       onOverrun: () => this.#dump(),
       onError: () => this.#dump(), // the dump was broken off by a change
@@ -107,6 +111,7 @@ export class OwnAddresses {
   #onAddress(start: number, end: number): void {
     const address = this.#address;
     if (!decodeLinkAddress(this.#view, start, end, address) || address.addressLength === 0) return;
+    this.#changed = this.#loaded === undefined;
     const { addressOffset, addressLength } = address;
     if (address.deleted) this.#prefixes.delete(this.#view, addressOffset, addressLength);
     else this.#prefixes.set(this.#view, addressOffset, addressLength, address.prefixLength + 1);
