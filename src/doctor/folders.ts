@@ -17,6 +17,8 @@ interface Target {
   readonly path: string;
   /** The file, when it is one file. */
   readonly file?: string;
+  /** The daemon makes the folder, if it alone is missing. */
+  readonly makesFolder?: boolean;
   /** Bytes that are promised to it. */
   readonly promised?: number;
 }
@@ -46,7 +48,8 @@ function targetsOf(site: Site): Target[] {
       if (spec.type !== 'string' || spec.path === undefined || typeof value !== 'string' || value === '') return [];
       const whose = `${id}:${plugin.name} ${key}=`;
       const path = resolve(value);
-      if (spec.path === 'file') return isFile ? [{ whose, path: value, folder: dirname(path), file: path }] : [];
+      if (spec.path === 'file')
+        return isFile ? [{ whose, path: value, folder: dirname(path), file: path, makesFolder: key === 'file' }] : [];
       if (key !== 'spool') return [{ whose, path: value, folder: path }];
       // The spool makes its own folder, but not the one around it.
       return [
@@ -66,13 +69,17 @@ function relative({ whose, path }: Target): Finding[] {
   return [{ severity: 'note', message }];
 }
 
-function writable({ whose, folder, file }: Target, { user }: Site): Finding[] {
+function writable({ whose, folder, file, makesFolder }: Target, { user }: Site): Finding[] {
   const error = (message: string, ...command: string[]): Finding[] => [
     { severity: 'error', message, ...(command.length > 0 ? { remedy: { command } } : {}) },
   ];
   const owner = user ? ['-o', `${user.user}`, '-g', `${user.group}`] : [];
-  if (!exists(folder))
-    return error(`${whose} ${folder} does not exist`, 'install', '-d', '-m', '0750', ...owner, folder);
+  if (!exists(folder)) {
+    const command = ['install', '-d', '-m', '0750', ...owner, folder];
+    if (!makesFolder || !exists(dirname(folder)) || !mayWrite(dirname(folder), user))
+      return error(`${whose} ${folder} does not exist`, ...command);
+    return [{ severity: 'note', message: `${whose} ${folder} does not exist: it will be made`, remedy: { command } }];
+  }
   if (!statSync(folder).isDirectory()) return error(`${whose} ${folder} is no folder`);
   const who = user ? `the user ${user.user}` : 'this user';
   const change = user ? ['chown', `${user.user}:${user.group}`] : ['chmod', 'u+w'];

@@ -1,7 +1,7 @@
 // flowlogd doctor: each finding there and, once its command was run, gone.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import { Folder, killRest, Run, type RunSettings } from '../support/daemon.ts';
@@ -238,12 +238,17 @@ describe('rights', () => {
 
 describe('folders', () => {
   test('that are missing, or closed to the user that the daemon becomes', async () => {
-    const practice = new Practice(PACKETS.replace('/out/', '/out/deeper/'));
-    const folder = join(practice.folder?.path ?? '', 'deeper');
+    const practice = new Practice(PACKETS.replace('/out/', '/out/deep/deeper/'));
+    const folder = join(practice.folder?.path ?? '', 'deep', 'deeper');
     const [missing] = await practice.findings('folders');
     expect(missing?.message).toBe(`json1:JSON file= ${folder} does not exist`);
+    mkdirSync(dirname(folder));
+    expect(messages(await practice.findings('folders'))).toEqual([
+      `note: json1:JSON file= ${folder} does not exist: it will be made`,
+    ]);
     lab.sh(missing?.command ?? '');
     expect(await practice.findings('folders')).toEqual([]);
+    chmodSync(dirname(folder), 0o755);
     expect(messages(await practice.findings('folders', '-u', 'nobody'))).toContainEqual(
       `error: json1:JSON file= the user 65534 may not make files in ${folder}`,
     );
