@@ -59,7 +59,7 @@ test('what was spooled when the daemon was killed reaches the peer after the nex
 
   const peer = new Peer(daemon.folder.file('peer'), daemon.folder.file('received'));
   await peer.start();
-  const again = new Run(lab, ['-c', daemon.folder.configuration], { namespace });
+  const again = await daemon.next();
   await until('200 lines', () => peer.text().split('\n').length === 201);
   sendDatagrams(lab, namespace, 10);
   await until('ten more', () => peer.text().split('\n').length >= 211);
@@ -95,9 +95,9 @@ test('a damaged spool is named by verify, stepped over by replay and by the daem
 
   const peer = new Peer(daemon.folder.file('peer'), daemon.folder.file('received'));
   await peer.start();
-  const again = new Run(lab, ['-c', daemon.folder.configuration], { namespace });
+  const again = await daemon.next();
   await until('what is left', () => peer.text() === replayed.out).catch((error) => {
-    throw new Error(`${error.message}; the peer has\n${peer.text()}the log says:\n${daemon.log}${again.stderr}`);
+    throw new Error(`${error.message}; the peer has\n${peer.text()}the log says:\n${again.log}${again.stderr}`);
   });
   expect(await again.stop(), daemon.log).toBe(0);
   await peer.kill();

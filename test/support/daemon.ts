@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { type Lab, until } from '../../scripts/lab.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** What the log says when everything is open. */
+const RUNS = 'flowlogd runs';
 let made = 0;
 const running = new Set<Run>();
 
@@ -121,10 +123,14 @@ export class Folder {
 /** A run of the daemon on a folder of its own. */
 export class Daemon extends Run {
   readonly folder: Folder;
+  readonly #lab: Lab;
+  readonly #settings: RunSettings;
 
   private constructor(lab: Lab, folder: Folder, settings: RunSettings) {
     super(lab, ['-c', folder.configuration, ...(settings.flags ?? [])], settings);
     this.folder = folder;
+    this.#lab = lab;
+    this.#settings = settings;
   }
 
   /** Starts it without waiting for anything. */
@@ -135,7 +141,15 @@ export class Daemon extends Run {
   /** Starts it and resolves when it runs; fails, with what it said, when it ends instead. */
   static async start(lab: Lab, text: string, settings: RunSettings = {}): Promise<Daemon> {
     const daemon = Daemon.launch(lab, text, settings);
-    await daemon.logged('flowlogd runs');
+    await daemon.logged(RUNS);
+    return daemon;
+  }
+
+  /** Starts another one after it, on the same folder, and resolves when that runs: it reads, and obeys signals. */
+  async next(): Promise<Daemon> {
+    const times = this.log.split(RUNS).length;
+    const daemon = new Daemon(this.#lab, this.folder, this.#settings);
+    await daemon.logged(RUNS, times);
     return daemon;
   }
 
