@@ -18,7 +18,7 @@ const KILLS = 10;
 /** Seconds for which the peer stays away after its nth death, and for which it lives. */
 const absence = (n: number) => (FULL ? 6 * n : 0.1 * n);
 const LIFE = FULL ? 5 : 0.5;
-/** A pause of reading, in ms. The machine's other work makes one now and then; a fault of ours would at each death. */
+/** Longest pause of reading, in ms, on a machine that gives whoever sends the packets his turn in half that time. */
 const PAUSE = 50;
 
 const lab = new Lab();
@@ -123,12 +123,13 @@ reconnect=1
   expect(await daemon.stop()).toBe(0);
   await peer.kill();
   const { count, twice, longest, pauses, readings } = await arrivalsIn(received);
+  const own = Number(said);
   console.log(
-    `outages: ${counted} packets, ${count} arrived, ${twice} came twice; ${readings} readings, ${longest} ms apart at most, ${pauses} times more than ${PAUSE}; packets were sent ${Number(said)} ms apart at most`,
+    `outages: ${counted} packets, ${count} arrived, ${twice} came twice; ${readings} readings, ${longest} ms apart at most, ${pauses} times more than ${PAUSE}; packets were sent ${own} ms apart at most`,
   );
   expect(count).toBe(counted);
   expect(twice, 'what was under way when the peer died goes again').toBeGreaterThan(0);
   expect(readings, 'times of reading, not of packets').toBeGreaterThan(100);
-  expect(pauses, 'pauses').toBeLessThan(KILLS / 2);
+  expect(longest, 'ms without reading').toBeLessThan(Math.max(PAUSE, 2 * own));
   expect(daemon.log).not.toContain('the kernel dropped');
 }, 900_000);
