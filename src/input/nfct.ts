@@ -1,6 +1,6 @@
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
-import { NetlinkSocket } from '../system/netlink-socket.ts';
+import { MAX_SOCKET_BUFFER, NetlinkSocket } from '../system/netlink-socket.ts';
 import {
   CONNTRACK_DESTROY,
   CONNTRACK_NEW,
@@ -87,12 +87,14 @@ export default defineInput({
     netlink_socket_buffer_size: {
       type: 'int',
       default: 0,
+      max: MAX_SOCKET_BUFFER,
       unit: 'bytes',
       doc: 'Receive buffer of the socket; 0 means 8 MiB.',
     },
     netlink_socket_buffer_maxsize: {
       type: 'int',
       default: 0,
+      max: MAX_SOCKET_BUFFER,
       unit: 'bytes',
       doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',
     },

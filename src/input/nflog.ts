@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { KernelError } from '../system/kernel-request.ts';
-import { NetlinkSocket } from '../system/netlink-socket.ts';
+import { MAX_SOCKET_BUFFER, NetlinkSocket } from '../system/netlink-socket.ts';
 import { describeGroupHolder } from '../system/nflog-holder.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
 import * as nflog from '../wire/nflog.ts';
@@ -86,6 +86,7 @@ export default defineInput({
     netlink_socket_buffer_size: {
       type: 'int',
       default: 0,
+      max: MAX_SOCKET_BUFFER,
       min: 0,
       unit: 'bytes',
       doc: 'Receive buffer of the socket; 0 means 8 MiB.',
@@ -93,6 +94,7 @@ export default defineInput({
     netlink_socket_buffer_maxsize: {
       type: 'int',
       default: 0,
+      max: MAX_SOCKET_BUFFER,
       min: 0,
       unit: 'bytes',
       doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',

@@ -3,6 +3,9 @@ import { Aside, KernelRequest, numberMessages } from './kernel-request.ts';
 import { type NativeSocket, NETLINK_OPTION, openNativeSocket } from './native.ts';
 import { type DatagramHandler, Pump, type Slots } from './pump.ts';
 
+/** The most that a socket can be asked to buffer, in bytes: the kernel doubles it, and holds it in a signed 32-bit number. */
+export const MAX_SOCKET_BUFFER = 0x3fff_ffff;
+
 /** Where a socket lives, how much it buffers, and where it puts what it receives. */
 export interface NetlinkSocketOptions extends Slots {
   /** NETLINK_ROUTE, NETLINK_NETFILTER, … */

@@ -63,7 +63,9 @@ describe('a group that another process holds', () => {
   });
 
   test('is named when the holder is the same daemon', async () => {
-    const daemon = await Daemon.start(lab, TWO_GROUPS.replace('group=7', 'group=5'), { namespace });
+    // The same namespace by two names: only the kernel knows.
+    const same = `group=5\nnetwork_namespace_path="/run/netns/${namespace}"`;
+    const daemon = await Daemon.start(lab, TWO_GROUPS.replace('group=7', same), { namespace });
     expect(daemon.log).toContain(`stack log7:NFLOG: NFLOG group 5 is held by process ${daemon.pid} `);
     expect(await daemon.stop()).toBe(0);
   });
