@@ -227,3 +227,54 @@ test('a router of a pair whose addresses come with a failover is known by them f
   expect(await natOf(daemon, floating, 80)).toMatchObject({ 'nat.class': 'fip-in', 'nat.fixed_ip': vm });
   expect(await daemon.stop()).toBe(0);
 });
+
+test('IPv6: a hairpin and a question for metadata are told from the rest', async () => {
+  const metadata = 'fe80::a9fe:a9fe';
+  const device = 'qr-9882c485-b8';
+  // As Neutron redirects it (metadata/driver.py); the hairpin is that of another router: Neutron translates no IPv6.
+  lab.sh(
+    `ip addr add ${metadata}/64 dev ${device} nodad
+     ip6tables -w -t nat -A PREROUTING -d ${metadata}/128 -i qr-+ -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 9697
+     ip6tables -w -t nat -A POSTROUTING -s fd00:21::/64 -m conntrack --ctstate DNAT -j SNAT --to-source ${six.gateway}`,
+    lab.router,
+  );
+  const daemon = await Daemon.start(lab, CONFIGURATION);
+  await lab.exchange(lab.other, 'tcp', six.floating, 80);
+  expect(await natOf(daemon, six.floating, 80)).toEqual({
+    'nat.type': 'both',
+    'nat.class': 'hairpin',
+    'nat.floating_ip': six.floating,
+    'nat.external_ip': six.floating,
+    'nat.external_port': 80,
+    'nat.fixed_ip': six.vm,
+  });
+  await lab.exchange(lab.vm, 'tcp', `${metadata}%eth0`, 80);
+  expect(await natOf(daemon, metadata, 80)).toEqual({ 'nat.type': 'redirect', 'nat.class': 'metadata' });
+  expect(await daemon.stop()).toBe(0);
+});
+
+test('between networks of one address scope a connection is routed; one from another scope is refused and none', async () => {
+  const inside = 'qr-9882c485-b8';
+  const scope = (what: string, mark: string) =>
+    `iptables -w ${what} FORWARD -o ${inside} -m mark ! --mark ${mark}/0xffff0000 -j DROP`;
+  lab.sh('ip route add 192.168.21.0/24 via 10.5.0.100', lab.outside);
+  // As Neutron marks what comes in (mangle, neutron-l3-agent-scope) and drops what has another mark (filter).
+  lab.sh(scope('-I', '0x4000000'), lab.router);
+  const daemon = await Daemon.start(lab, CONFIGURATION);
+  await lab.exchange(lab.outside, 'tcp', other, 22);
+  expect(await natOf(daemon, other, 22)).toEqual({ 'nat.type': 'none', 'nat.class': 'routed' });
+
+  lab.sh(`${scope('-D', '0x4000000')}; ${scope('-I', '0x4010000')}`, lab.router);
+  try {
+    expect(() => lab.sh(`ping -q -n -c 1 -W 1 ${other}`, lab.outside)).toThrow();
+    lab.ping(lab.vm, '192.168.21.1', 1);
+    expect(await natOf(daemon, '192.168.21.1', 0)).toMatchObject({ 'nat.class': 'local' });
+    const lines = daemon.folder.read('flows.json').split('\n').slice(0, -1);
+    const flows = lines.map((line) => JSON.parse(line) as Flow);
+    const begun = flows.filter((flow) => flow.dest_ip === other && flow['ct.event'] === 1);
+    expect(begun.map((flow) => flow['orig.l4.dport'])).toEqual([22]);
+  } finally {
+    lab.sh(scope('-D', '0x4010000'), lab.router);
+  }
+  expect(await daemon.stop()).toBe(0);
+});
