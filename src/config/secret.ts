@@ -1,6 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { inspect } from 'node:util';
+import { readRegularFile } from './regular-file.ts';
 
 const SHOWN = '***';
 const ENVIRONMENT = 'env:';
@@ -112,7 +113,7 @@ function fromEnvironment(name: string): string {
 function firstLine(path: string): string {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readRegularFile(path);
   } catch (error) {
     throw new Error(`cannot read the secret: ${(error as Error).message.split(',')[0]} (${path})`);
   }

@@ -1,4 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { readRegularFile } from '../config/regular-file.ts';
 import { parseJson } from './json-fault.ts';
 import { Names } from './names.ts';
 
@@ -9,7 +10,7 @@ const LOOK_MS = 1000;
 export function readNames(file: string): Names {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readRegularFile(file);
   } catch (error) {
     throw new Error(`${file}: cannot be read: ${(error as Error).message.split(',')[0]}`);
   }

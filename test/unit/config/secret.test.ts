@@ -61,6 +61,7 @@ describe('what is said about it', () => {
     expect(read('pass=file:relative').printed).toContain('error: [db] pass: file: is followed by an absolute path');
     expect(read('pass=env:FLOWLOGD_NOT_SET').printed).toContain('warning: [db] pass: the environment variable');
     expect(read('pass=file:/nowhere').printed).toContain('warning: [db] pass: cannot read the secret');
+    expect(read('pass=file:/dev/zero').printed).toContain('cannot read the secret: it is no regular file (/dev/zero)');
     expect(read(`pass=file:${write('d', 'x', 0o644)}`).printed).toContain('warning: [db] pass: every user can read');
     expect(read(`pass=file:${write('e', 'x', 0o640)}`).printed).toBe('');
   });

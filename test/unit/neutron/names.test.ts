@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { load } from '../../../src/cli/load.ts';
 import nat from '../../../src/filter/nat.ts';
 import { parseJson } from '../../../src/neutron/json-fault.ts';
 import { Names } from '../../../src/neutron/names.ts';
-import { NeutronMap } from '../../../src/neutron/neutron-map.ts';
+import { NeutronMap, readNames } from '../../../src/neutron/neutron-map.ts';
 import { TestStage } from '../../support/stage.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'flowlogd-neutron-'));
@@ -158,6 +159,12 @@ test('the names reach the record, and follow the file; a broken file leaves thos
   utimesSync(file, 2, 2);
   await until('the new name', () => stage.run(flow)?.['server.name'] === 'renamed');
   map.close();
+});
+
+test('a FIFO in place of the map is refused, and nothing waits for it', () => {
+  const map = join(folder, 'fifo.json');
+  execFileSync('mkfifo', [map]);
+  expect(() => readNames(map)).toThrow(`${map}: cannot be read: it is no regular file`);
 });
 
 test('check says what is wrong with the map, and where it is named', async () => {
