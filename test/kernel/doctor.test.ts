@@ -226,11 +226,11 @@ describe('rights', () => {
   });
 
   test('without CAP_NET_ADMIN a buffer is bound by net.core.rmem_max, with it it is not', async () => {
-    const large = `${PACKETS}netlink_socket_buffer_size=1073741824\n`;
+    const large = `${PACKETS}netlink_socket_buffer_size=536870912\n`;
     expect(await new Practice(large).findings('receive-buffer')).toEqual([]);
     const [found] = await new Practice(large, without('net_admin')).findings('receive-buffer');
-    expect(found?.message).toMatch(/^log1:NFLOG asks for a socket buffer of 1073741824 bytes, and .* gets \d+ at most/);
-    expect(found?.command).toMatch(/sysctl -w net\.core\.rmem_max=1073741824$/);
+    expect(found?.message).toMatch(/^log1:NFLOG asks for a socket buffer of 536870912 bytes, and .* gets \d+ at most/);
+    expect(found?.command).toMatch(/sysctl -w net\.core\.rmem_max=536870912$/);
     const small = `${PACKETS}netlink_socket_buffer_size=65536\n`;
     expect(await new Practice(small, without('net_admin')).findings('receive-buffer')).toEqual([]);
   });

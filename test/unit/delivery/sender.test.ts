@@ -425,7 +425,8 @@ test('whatever happens, events arrive in order, none is lost while there is room
         }
         destination.room = Number.POSITIVE_INFINITY;
         if (up) destination.progress?.ready();
-        else {
+        // An attempt may have timed out a moment ago: then the next one is it.
+        while (!sender.counts().connected) {
           await vi.advanceTimersByTimeAsync(1001);
           destination.progress?.connected();
         }
@@ -439,6 +440,7 @@ test('whatever happens, events arrive in order, none is lost while there is room
         await stopped(sender, 100);
       },
     ),
-    { numRuns: 150 },
+    // The attempt to connect times out as the last event is pushed.
+    { numRuns: 150, examples: [[['wait', 'wait', 'wait', 'wait', { push: 1 }], false, false]] },
   );
 });
