@@ -2,6 +2,8 @@ import type { ReadSpecs } from '../pipeline/key.ts';
 import type { Slots } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
 import type { Clock } from '../system/clock.ts';
+import { ConntrackEntry } from '../wire/conntrack.ts';
+import { DELETED, EndReason, RESET, TCP_CLOSE, TIMED_OUT } from '../wire/conntrack-end.ts';
 import { type Element, Template } from '../wire/ipfix.ts';
 
 /** What IPFIX reads of a connection. */
@@ -30,6 +32,7 @@ export const flowReads = {
   'flow.start.usec': { type: 'u32' },
   'flow.end.sec': { type: 'u32' },
   'flow.end.usec': { type: 'u32' },
+  ct: { type: 'raw' },
   'flow.unobserved': { type: 'bool', optional: true },
 } as const satisfies ReadSpecs;
 
@@ -41,7 +44,6 @@ const NETFILTER = 21373;
 
 const NEW = 1;
 const DESTROY = 4;
-const TCP = 6;
 
 // What a connection is, as the bits of its template's number above 256. A number never changes its meaning: records that an
 // earlier version left in a spool are read by the templates of this one.
@@ -49,11 +51,12 @@ const SIX = 1;
 const ICMP = 2;
 const NAT = 4;
 const START = 8;
+const LOSSES = 16;
+const UNTOLD = 32;
 const FLOW_TEMPLATES = 256;
-const KINDS = 16;
 /** Template of the records that say what the kernel lost. */
 export const LOSS_TEMPLATE = new Template(
-  FLOW_TEMPLATES + KINDS,
+  FLOW_TEMPLATES + LOSSES,
   [
     { field: 149, length: 4 }, // scope: observationDomainId
     { field: 166, length: 8 }, // notSentFlowTotalCount
@@ -72,6 +75,14 @@ const ICMP_TYPE_CODE = 5;
 const END_REASON = 6;
 const FIREWALL_EVENT = 7;
 const NAT_EVENT = 8;
+
+/** Values of flowEndReason (RFC 5102, 5.11.3). None for an end whose reason nobody tells. */
+const IDLE = 1;
+const GOES_ON = 2;
+const ENDED = 3;
+const FORCED = 4;
+const NO_RESOURCES = 5;
+const NOT_TOLD = 0;
 
 /** A field of a record: how it is written, and from which slot. */
 interface Field extends Element {
@@ -98,7 +109,7 @@ function fieldsOf(kind: number, read: FlowSlots): Field[] {
   } else add(six ? 139 : 32, 2, ICMP_TYPE_CODE, six ? read['icmpv6.type'] : read['icmp.type']);
   if ((kind & START) !== 0) add(152, 8, START_TIME, read['flow.start.sec']);
   add(153, 8, END_TIME, read['flow.end.sec']);
-  add(136, 1, END_REASON, read['ct.event']);
+  if ((kind & UNTOLD) === 0) add(136, 1, END_REASON, read['ct.event']);
   add(85, 8, WIDE, read['orig.raw.pktlen']);
   add(86, 8, WIDE, read['orig.raw.pktcount']);
   add(85, 8, WIDE, read['reply.raw.pktlen'], REVERSE);
@@ -127,17 +138,30 @@ export class FlowRecords {
   readonly templates: readonly Template[];
   readonly #read: FlowSlots;
   readonly #clock: Clock;
+  /** By kind; none where the number is no kind. */
   readonly #fields: readonly (readonly Field[])[];
+  readonly #byKind: readonly (Template | undefined)[];
+  readonly #end = new EndReason(new ConntrackEntry());
+  /** flowEndReason of the connection whose kind was asked for last. */
+  #reason = NOT_TOLD;
 
   constructor(read: FlowSlots, clock: Clock) {
     this.#read = read;
     this.#clock = clock;
-    const kinds = Array.from({ length: KINDS }, (_, kind) => kind);
-    this.#fields = kinds.map((kind) => fieldsOf(kind, read));
-    this.templates = this.#fields.map((fields, kind) => new Template(FLOW_TEMPLATES + kind, fields));
+    const kinds = Array.from({ length: 2 * UNTOLD }, (_, kind) => kind);
+    this.#fields = kinds.map((kind) => ((kind & LOSSES) === 0 ? fieldsOf(kind, read) : []));
+    this.#byKind = this.#fields.map((fields, kind) =>
+      fields.length > 0 ? new Template(FLOW_TEMPLATES + kind, fields) : undefined,
+    );
+    this.templates = this.#byKind.filter((template) => template !== undefined);
   }
 
-  /** Position of the connection's template, or -1 for one that has no addresses. */
+  /** Template of the records of a kind. */
+  templateOf(kind: number): Template {
+    return this.#byKind[kind]!;
+  }
+
+  /** What a connection is, or -1 for one that has no addresses. */
   kindOf(record: Record): number {
     const { value, extra, valid } = record;
     const read = this.#read;
@@ -154,10 +178,11 @@ export class FlowRecords {
           value[read['orig.l4.dport']] !== value[read['reply.l4.sport']]))
     )
       kind |= NAT;
-    return kind;
+    this.#reason = this.#endReason(record);
+    return this.#reason === NOT_TOLD ? kind | UNTOLD : kind;
   }
 
-  /** Writes a connection of a kind at `at`. */
+  /** Writes the connection whose kind was asked for last at `at`. */
   write(to: DataView, at: number, kind: number, record: Record): void {
     const { view, value, extra, valid } = record;
     const fields = this.#fields[kind]!;
@@ -188,7 +213,7 @@ export class FlowRecords {
           to.setUint8(end + 1, value[slot === this.#read['icmp.type'] ? this.#read['icmp.code'] : this.#read['icmpv6.code']]!); // biome-ignore format: one value
           break;
         case END_REASON:
-          to.setUint8(end, this.#endReason(record));
+          to.setUint8(end, this.#reason);
           break;
         case FIREWALL_EVENT:
           to.setUint8(end, value[slot] === NEW ? 1 : value[slot] === DESTROY ? 2 : 5); // created, deleted, update
@@ -200,12 +225,22 @@ export class FlowRecords {
     }
   }
 
-  /** flowEndReason (RFC 5102, 5.11.3), as far as the kernel tells why a connection left its table. */
-  #endReason({ value, valid }: Record): number {
-    const read = this.#read;
-    if (value[read['ct.event']] !== DESTROY) return 2; // active timeout: told of while it goes on
-    if (valid[read['flow.unobserved']] === 1 && value[read['flow.unobserved']] === 1) return 5; // lack of resources
-    return value[read['orig.ip.protocol']] === TCP ? 3 : 1; // TCP ends by its own signals; all else ends by being idle
+  #endReason({ view, value, extra, valid }: Record): number {
+    const { 'ct.event': event, 'flow.unobserved': unobserved, ct } = this.#read;
+    if (value[event] !== DESTROY) return GOES_ON;
+    if (valid[unobserved] === 1 && value[unobserved] === 1) return NO_RESOURCES;
+    if (valid[ct] !== 1) return NOT_TOLD;
+    switch (this.#end.of(view, value[ct]!, value[ct]! + extra[ct]!)) {
+      case TIMED_OUT:
+        return IDLE;
+      case TCP_CLOSE:
+      case RESET:
+        return ENDED;
+      case DELETED:
+        return FORCED;
+      default:
+        return NOT_TOLD;
+    }
   }
 
   #sameAddress({ view, value, extra }: Record, one: number, other: number): boolean {

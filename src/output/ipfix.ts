@@ -104,7 +104,7 @@ export default defineOutput({
         : (record) => {
             const kind = flows.kindOf(record);
             if (kind < 0) return false;
-            const template = templates[kind]!;
+            const template = flows.templateOf(kind);
             const at = sink.begin(template, clock.seconds | 0);
             flows.write(sink.buffer.view, at, kind, record);
             sink.endLine(at + template.size);

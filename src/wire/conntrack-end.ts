@@ -5,17 +5,19 @@ const TCP_CONNTRACK_LAST_ACK = 6;
 const TCP_CONNTRACK_TIME_WAIT = 7;
 const TCP_CONNTRACK_CLOSE = 8;
 
+const TUPLE_ORIG = 1 << 1; // CTA_TUPLE_ORIG
 const PROTOINFO = 1 << 4; // CTA_PROTOINFO
 const TIMEOUT = 1 << 7; // CTA_TIMEOUT
 const TCP = 1 << 1; // CTA_PROTOINFO_TCP
+const IPPROTO_TCP = 6;
 const STATE = 1 << 1; // CTA_PROTOINFO_TCP_STATE
 
 /** Reasons, as numbers of `EndReason.WORDS`. */
-const UNKNOWN = -1;
-const TIMED_OUT = 0;
-const TCP_CLOSE = 1;
-const RESET = 2;
-const DELETED = 3;
+export const UNKNOWN = -1;
+export const TIMED_OUT = 0;
+export const TCP_CLOSE = 1;
+export const RESET = 2;
+export const DELETED = 3;
 
 /** Why a connection ended, from the message that said so. */
 export class EndReason {
@@ -32,10 +34,15 @@ export class EndReason {
    */
   of(view: DataView, start: number, end: number): number {
     const entry = this.#entry;
-    if (!decodeConntrack(view, start, end, entry, PROTOINFO | TIMEOUT) || entry.event !== CONNTRACK_DESTROY)
+    if (
+      !decodeConntrack(view, start, end, entry, TUPLE_ORIG | PROTOINFO | TIMEOUT) ||
+      entry.event !== CONNTRACK_DESTROY
+    )
       return UNKNOWN;
     if (entry.port !== 0) return DELETED;
     const { protoInfo } = entry;
+    // A kernel before that is silent of both: what it ends may have been anything.
+    if (entry.orig.protocol === IPPROTO_TCP && (entry.present & PROTOINFO) === 0) return UNKNOWN;
     if ((entry.present & PROTOINFO) !== 0 && (protoInfo.present & TCP) !== 0 && (protoInfo.fields & STATE) !== 0) {
       if (protoInfo.state === TCP_CONNTRACK_CLOSE) return RESET;
       // Both sides have said that they are done.

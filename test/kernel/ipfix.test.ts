@@ -146,7 +146,7 @@ function checkWithTshark(capture: string, proto: string): void {
     'cflow.post_natdestination_ipv4_address': '127.0.0.1',
     'cflow.post_naptdestination_transport_port': '5353',
     'cflow.nat_event': '5',
-    'cflow.flow_end_reason': '1',
+    'cflow.flow_end_reason': '4',
   });
   expect(six(17)).toMatchObject({
     'cflow.dstaddrv6': 'fd00::9',
@@ -235,7 +235,7 @@ test('ipfixDump and tshark read every field of what comes over TCP', async () =>
     postNAPTDestinationTransportPort: '5353',
     natEvent: '5',
     firewallEvent: '2',
-    flowEndReason: '1',
+    flowEndReason: '4',
     octetTotalCount: '31',
     packetTotalCount: '1',
     reverseOctetTotalCount: '0',
@@ -257,6 +257,47 @@ test('ipfixDump and tshark read every field of what comes over TCP', async () =>
     expect(Date.parse(`${flowStartMilliseconds}Z`)).toBeLessThanOrEqual(Date.parse(`${flowEndMilliseconds}Z`));
   }
   checkWithTshark(file, 'tcp');
+});
+
+test('flowEndReason is what the kernel tells of each end, and is left out where it tells nothing', async () => {
+  const folder = folderOf('ends');
+  await collect('tcp', folder);
+  const daemon = await daemonOn('tcp', '', 'hash_enable=0\nevent_mask=4');
+  lab.sh(
+    `ip link add fl-end type veth peer name fl-end-peer; ip link set fl-end up; ip link set fl-end-peer up
+     ip addr add 10.78.0.1/24 dev fl-end; ip neigh add 10.78.0.2 lladdr 02:00:00:00:00:02 dev fl-end
+     iptables -t nat -A POSTROUTING -o fl-end -j MASQUERADE
+     sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_time_wait=1 net.netfilter.nf_conntrack_tcp_timeout_close=1 net.netfilter.nf_conntrack_udp_timeout=1
+     ${process.execPath} -e "
+       const net = require('node:net');
+       const server = net.createServer((socket) => socket.end()).listen(8001, '127.0.0.1', () =>
+         net.connect(8001, '127.0.0.1').resume().on('close', () => server.close()));"
+     bash -c '(echo > /dev/tcp/127.0.0.1/8002) 2>&-; echo hi > /dev/udp/127.0.0.1/8003; true'
+     conntrack -I -p tcp -s 10.77.0.9 -d 10.77.0.1 --sport 1 --dport 8004 --state ESTABLISHED -t 1
+     conntrack -I -p tcp -s 10.77.0.9 -d 10.77.0.1 --sport 1 --dport 8005 --state ESTABLISHED -t 600
+     conntrack -D -p tcp --orig-port-dst 8005
+     sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600
+     bash -c 'echo hi > /dev/udp/10.78.0.2/8006'
+     conntrack -L -p udp --orig-port-dst 8006 2>&1
+     ip link set fl-end down`,
+    namespace,
+  );
+  const reasons = () =>
+    Object.fromEntries(
+      streams(folder).flatMap(({ records }) =>
+        records.flatMap(({ fields }) => {
+          const port = Number.parseInt(fields[11] ?? '', 16);
+          return port > 8000 && port < 8100 ? [[port, fields[136]]] : [];
+        }),
+      ),
+    );
+  await until('all ends', () => {
+    lab.sh('conntrack -L 2>&1', namespace); // which ends what has had its time
+    return Object.keys(reasons()).length === 6;
+  });
+  const [idle, ended, forced] = ['01', '03', '04'];
+  expect(reasons()).toEqual({ 8001: ended, 8002: ended, 8003: idle, 8004: idle, 8005: forced, 8006: undefined });
+  expect(await daemon.stop()).toBe(0);
 });
 
 /** Makes and ends TCP connections from these ports, one after the other. */

@@ -8,6 +8,7 @@ import ipfix from '../../../src/output/ipfix.ts';
 import { FlowRecords, type FlowSlots, flowReads } from '../../../src/output/ipfix-flow.ts';
 import type { KeySpec } from '../../../src/pipeline/key.ts';
 import { Clock } from '../../../src/system/clock.ts';
+import { type End, endMessage, STATES } from '../../support/conntrack-ends.ts';
 import { type Decoded, decodeIpfix } from '../../support/ipfix.ts';
 import { type Given, TestOutput } from '../../support/output.ts';
 import { address } from '../../support/packets.ts';
@@ -73,6 +74,7 @@ const FLOW: Given = {
   'flow.start.usec': 999999,
   'flow.end.sec': 1795255426,
   'flow.end.usec': 988,
+  ct: endMessage({ of: 'tcp', state: STATES.TIME_WAIT }),
 };
 const milliseconds = (time: number) => time.toString(16).padStart(16, '0');
 const PLAIN = {
@@ -133,7 +135,13 @@ test.each([
 test('IPv6 has its own elements, also for NAT and ICMP', async () => {
   const [a, b, c] = ['2001:db8::1', '2001:db8::2', '2001:db8:1::3'].map(address) as [Buffer, Buffer, Buffer];
   const { 'orig.l4.sport': _1, 'orig.l4.dport': _2, 'reply.l4.sport': _3, 'reply.l4.dport': _4, ...portless } = FLOW;
-  const ping = { ...portless, 'orig.ip.protocol': 58, 'icmpv6.type': 128, 'icmpv6.code': 1 };
+  const ping = {
+    ...portless,
+    ct: endMessage({ of: 'udp' }),
+    'orig.ip.protocol': 58,
+    'icmpv6.type': 128,
+    'icmpv6.code': 1,
+  };
   const six = { 'orig.ip.saddr': a, 'orig.ip.daddr': b, 'reply.ip.saddr': c, 'reply.ip.daddr': a };
   const { records } = await sent([{ ...ping, ...six }]);
   const { 8: _5, 12: _6, 7: _7, 11: _8, ...rest } = PLAIN;
@@ -151,24 +159,52 @@ test('IPv6 has its own elements, also for NAT and ICMP', async () => {
   ]);
 });
 
-test('what an event was, and why a connection ended', async () => {
+test('what an event was', async () => {
   const { 'flow.end.sec': _1, 'flow.end.usec': _2, ...going } = FLOW;
   const nat = { 'reply.ip.daddr': address('192.0.2.1') };
   const before = Math.floor(Date.now() / 1000) * 1000;
   const { records } = await sent([
     { ...going, ...nat, 'ct.event': 1 },
     { ...going, ...nat, 'ct.event': 2 },
-    { ...FLOW, ...nat, 'orig.ip.protocol': 17 },
-    { ...FLOW, ...nat, 'flow.unobserved': 1 },
+    { ...FLOW, ...nat },
   ]);
   expect(records.map(({ fields }) => [fields[136], fields[230], fields[233]])).toEqual([
     ['02', '04', '01'],
     ['02', '00', '05'],
-    ['01', '05', '02'],
-    ['05', '05', '02'],
+    ['03', '05', '02'],
   ]);
   // A connection that goes on was last seen now.
   expect(Number.parseInt(records[0]?.fields[153] as string, 16)).toBeGreaterThanOrEqual(before);
+});
+
+test.each<[End, string | undefined]>([
+  [{ of: 'tcp', state: STATES.TIME_WAIT }, '03'],
+  [{ of: 'tcp', state: STATES.CLOSE }, '03'],
+  [{ of: 'tcp', state: STATES.ESTABLISHED }, '01'],
+  [{ of: 'tcp', state: STATES.ESTABLISHED, port: 4711 }, '04'],
+  [{ of: 'tcp', state: STATES.ESTABLISHED, timeout: 9 }, undefined],
+  [{ of: 'tcp' }, undefined],
+  [{ of: 'udp' }, '01'],
+  [{ of: 'udp', port: 4711 }, '04'],
+  [{ of: 'udp', timeout: 9 }, undefined],
+])('why a connection ended, %j: flowEndReason %s', async (end, reason) => {
+  const { records } = await sent([
+    { ...FLOW, ct: endMessage(end) },
+    { ...FLOW, ct: endMessage(end), 'ct.event': 2 },
+  ]);
+  const { 136: _, ...rest } = PLAIN;
+  expect(records[0]?.fields).toEqual({ ...rest, ...(reason === undefined ? {} : { 136: reason }) });
+  expect(records[0]?.template).toBe(reason === undefined ? 296 : 264);
+  expect(records[1]?.fields).toMatchObject({ 136: '02' });
+});
+
+test('an end that was found in a dump: lost after an overrun, of an unknown reason when the table is polled', async () => {
+  const { ct: _, ...found } = FLOW;
+  const { records } = await sent([{ ...found, 'flow.unobserved': 1 }, found]);
+  expect(records.map(({ template, fields }) => [template, fields[136]])).toEqual([
+    [264, '05'],
+    [296, undefined],
+  ]);
 });
 
 test('an unknown begin is left out, and what has no ports has zeros', async () => {
