@@ -25,6 +25,15 @@ napi_value limit_capabilities(napi_env env, napi_callback_info info) {
   sets[0].permitted &= (uint32_t)mask;
   sets[0].effective = sets[0].permitted;
   sets[1].permitted = sets[1].effective = 0;
-  sets[0].inheritable = sets[1].inheritable = 0;
-  return syscall(SYS_capset, &header, sets) < 0 ? throw_errno(env, "capset", errno) : NULL;
+  sets[0].inheritable = sets[0].permitted;
+  sets[1].inheritable = 0;
+  if (syscall(SYS_capset, &header, sets) < 0) return throw_errno(env, "capset", errno);
+  // A program that we run, such as nft, would have none of them otherwise: it is not root's any more.
+  for (unsigned capability = 0; capability < 32; capability++) {
+    if ((sets[0].permitted >> capability & 1) == 0) continue;
+    // EPERM: who started us has forbidden it (SECBIT_NO_CAP_AMBIENT_RAISE), and we do without such programs.
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0 && errno != EPERM)
+      return throw_errno(env, "prctl", errno);
+  }
+  return NULL;
 }

@@ -144,7 +144,10 @@ export function keepCapabilities(): void {
   addon().keepCapabilities();
 }
 
-/** Takes from this thread every capability but those in `mask` that it has, and makes those effective. Throws ErrnoException. */
+/**
+ * Takes from this thread every capability but those in `mask` that it has, makes those effective, and hands them on to the programs
+ * that it runs. Throws ErrnoException.
+ */
 export function limitCapabilities(mask: number): void {
   addon().limitCapabilities(mask);
 }

@@ -15,9 +15,9 @@ export function lookUpUser(name: string): Identity {
 }
 
 /**
- * Gives up root for good. The calling thread keeps the capabilities in `kept` alone: the kernel asks for CAP_NET_ADMIN with
- * every dump of the connections, not only when a socket is opened (nfnetlink_rcv), and for CAP_SYS_ADMIN with every socket in
- * another namespace (setns(2)). Throws ErrnoException.
+ * Gives up root for good. The calling thread, and what it runs, keep the capabilities in `kept` alone: the kernel asks for
+ * CAP_NET_ADMIN with every dump of the connections, not only when a socket is opened (nfnetlink_rcv), and for CAP_SYS_ADMIN with
+ * every socket in another namespace (setns(2)). Throws ErrnoException.
  */
 export function become({ user, group, groups }: Identity, kept: readonly Capability[]): void {
   keepCapabilities();
