@@ -6,6 +6,7 @@ import { resolveOptions } from '../src/config/option.ts';
 import type { Problem } from '../src/config/problem.ts';
 import { isSecretKey } from '../src/config/secret.ts';
 import { planStacks } from '../src/pipeline/plan.ts';
+import { MAX_SOCKET_BUFFER } from '../src/system/netlink-socket.ts';
 
 const catalog = await loadCatalog();
 const names = catalog.map(({ name }) => name);
@@ -32,6 +33,12 @@ describe.each(catalog.map((plugin) => [plugin.name, plugin] as const))('%s', (na
         expect(option.default).toBeLessThanOrEqual(option.max ?? 0xffffffff);
       }
       if (option.type === 'choice') expect(option.choices).toContain(option.default);
+    }
+  });
+
+  test('asks for no socket buffer that no kernel gives', () => {
+    for (const [key, option] of Object.entries(plugin.options)) {
+      if (key.startsWith('netlink_socket_buffer_')) expect(option, key).toMatchObject({ max: MAX_SOCKET_BUFFER });
     }
   });
 

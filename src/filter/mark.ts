@@ -7,8 +7,8 @@ export default defineFilter({
   accepts: ['packet', 'flow'],
   example: 'stack=log1:NFLOG,base1:BASE,mark1:MARK,ifi1:IFINDEX,ip2str1:IP2STR,print1:PRINTPKT,emu1:LOGEMU',
   options: {
-    mark: { type: 'int', default: 0, min: 0, max: 0xffffffff, doc: 'Mark to let through.' },
-    mask: { type: 'int', default: 0xffffffff, min: 0, max: 0xffffffff, doc: 'Bits of the mark that are compared.' },
+    mark: { type: 'int', default: 0, max: 0xffffffff, doc: 'Mark to let through.' },
+    mask: { type: 'int', default: 0xffffffff, max: 0xffffffff, doc: 'Bits of the mark that are compared.' },
   },
   reads: {
     'ct.mark': { type: 'u32', optional: true },

@@ -1,6 +1,6 @@
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
-import { MAX_SOCKET_BUFFER, NetlinkSocket } from '../system/netlink-socket.ts';
+import { NetlinkSocket } from '../system/netlink-socket.ts';
 import {
   CONNTRACK_DESTROY,
   CONNTRACK_NEW,
@@ -25,10 +25,13 @@ import { isWhole } from './conntrack/whole-entry.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
 import { type Dispensable, OverloadLadder } from './overload-ladder.ts';
+import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Events read by one system call, and room for each: the longest the kernel makes is below 2 KiB. */
 const SLOTS = 64;
 const SLOT = (4 << 10) + 192;
+/** Bytes of receive buffer, where nothing else is asked for. */
+const SOCKET_BUFFER = 8 << 20;
 const EVERY_ATTRIBUTE = 0xffffffff;
 const FULL_INTERVAL_MS = 60_000;
 /** A dump that is due while another runs, or that the kernel broke off, is asked for again after this. */
@@ -80,24 +83,10 @@ export default defineInput({
     event_mask: {
       type: 'int',
       default: 5,
-      min: 0,
       max: 7,
       doc: 'Events to listen to: 1 new, 2 changed, 4 ended, or their sum.',
     },
-    netlink_socket_buffer_size: {
-      type: 'int',
-      default: 0,
-      max: MAX_SOCKET_BUFFER,
-      unit: 'bytes',
-      doc: 'Receive buffer of the socket; 0 means 8 MiB.',
-    },
-    netlink_socket_buffer_maxsize: {
-      type: 'int',
-      default: 0,
-      max: MAX_SOCKET_BUFFER,
-      unit: 'bytes',
-      doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',
-    },
+    ...socketBufferOptions(SOCKET_BUFFER),
     netlink_resync_timeout: {
       type: 'int',
       default: 60,
@@ -385,7 +374,7 @@ export default defineInput({
       const fresh = NetlinkSocket.open({
         protocol: NETLINK_NETFILTER,
         namespace,
-        bufferSize: options.netlink_socket_buffer_size || 8 << 20,
+        bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
         maxBufferSize: options.netlink_socket_buffer_maxsize,
         memory: memory.buffer,
         offset,

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { KernelError } from '../system/kernel-request.ts';
-import { MAX_SOCKET_BUFFER, NetlinkSocket } from '../system/netlink-socket.ts';
+import { NetlinkSocket } from '../system/netlink-socket.ts';
 import { describeGroupHolder } from '../system/nflog-holder.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
 import * as nflog from '../wire/nflog.ts';
@@ -14,11 +14,14 @@ import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
 import { OverloadLadder } from './overload-ladder.ts';
 import { packetKeys } from './packet-keys.ts';
+import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Datagrams read by one system call. */
 const SLOTS = 16;
 /** The longest datagram: a whole packet (64 KiB) and its other attributes. */
 const LONGEST = 66 << 10;
+/** Bytes of receive buffer, where nothing else is asked for. */
+const SOCKET_BUFFER = 8 << 20;
 /** What the kernel waits at most for a packet to have company, in 1/100 s (NFULNL_TIMEOUT_DEFAULT). */
 const DEFAULT_TIMEOUT = 100;
 /** Bytes that the kernel sets aside for packets it collects: some hundred small ones, or 20 of a full link. */
@@ -63,14 +66,12 @@ export default defineInput({
       type: 'int',
       default: 0,
       exclusive: 'a group has one reader',
-      min: 0,
       max: 65535,
       doc: 'Group that the rules name with --nflog-group or "log group".',
     },
     bufsize: {
       type: 'int',
       default: 150000,
-      min: 0,
       unit: 'bytes',
       doc: 'Accepted for ulogd.conf; there is always room for the longest datagram.',
     },
@@ -82,34 +83,17 @@ export default defineInput({
     unbind: { type: 'bool', default: true, doc: 'With bind: first take that place from who has it.' },
     seq_local: { type: 'bool', default: false, doc: "Give the packet's number within the group as oob.seq.local." },
     seq_global: { type: 'bool', default: false, doc: "Give the packet's number over all groups as oob.seq.global." },
-    numeric_label: { type: 'int', default: 0, min: 0, max: 255, doc: 'Label that every packet gets as raw.label.' },
-    netlink_socket_buffer_size: {
-      type: 'int',
-      default: 0,
-      max: MAX_SOCKET_BUFFER,
-      min: 0,
-      unit: 'bytes',
-      doc: 'Receive buffer of the socket; 0 means 8 MiB.',
-    },
-    netlink_socket_buffer_maxsize: {
-      type: 'int',
-      default: 0,
-      max: MAX_SOCKET_BUFFER,
-      min: 0,
-      unit: 'bytes',
-      doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',
-    },
+    numeric_label: { type: 'int', default: 0, max: 255, doc: 'Label that every packet gets as raw.label.' },
+    ...socketBufferOptions(SOCKET_BUFFER),
     netlink_qthreshold: {
       type: 'int',
       default: 0,
-      min: 0,
       unit: 'packets',
       doc: "Packets that the kernel collects before it wakes the daemon; 0 means the daemon's choice.",
     },
     netlink_qtimeout: {
       type: 'int',
       default: 0,
-      min: 0,
       unit: '1/100 s',
       doc: "Longest time that the kernel keeps packets back; 0 means the daemon's choice.",
     },
@@ -254,7 +238,7 @@ export default defineInput({
       const fresh = NetlinkSocket.open({
         protocol: NETLINK_NETFILTER,
         namespace,
-        bufferSize: options.netlink_socket_buffer_size || 8 << 20,
+        bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
         maxBufferSize: options.netlink_socket_buffer_maxsize,
         memory: memory.buffer,
         offset,

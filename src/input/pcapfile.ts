@@ -44,7 +44,7 @@ export default defineInput({
       default: true,
       doc: 'End the daemon, as SIGTERM does, when every such file is read; 0 where other stacks are to go on.',
     },
-    numeric_label: { type: 'int', default: 0, min: 0, max: 255, doc: 'Label that every packet gets as raw.label.' },
+    numeric_label: { type: 'int', default: 0, max: 255, doc: 'Label that every packet gets as raw.label.' },
   },
   writes: packetKeys,
   link({ id, options, write, record, memory, clock, log }, deliver) {

@@ -13,10 +13,13 @@ import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
 import { OverloadLadder } from './overload-ladder.ts';
 import { packetKeys } from './packet-keys.ts';
+import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Messages read by one system call, and room for each: headers, three names of up to 255 bytes and a dozen numbers. */
 const SLOTS = 64;
 const SLOT = (2 << 10) + 192;
+/** Bytes of receive buffer, where nothing else is asked for. */
+const SOCKET_BUFFER = 1 << 20;
 
 // V8 folds constants of this module only.
 const TRACE = nftrace.NFT_MSG_TRACE;
@@ -73,20 +76,7 @@ export default defineInput({
       check: limitFault,
       doc: 'With install: how many connections are judged at most, such as 100/second or 20/minute.',
     },
-    netlink_socket_buffer_size: {
-      type: 'int',
-      default: 0,
-      min: 0,
-      unit: 'bytes',
-      doc: 'Receive buffer of the socket; 0 means 1 MiB.',
-    },
-    netlink_socket_buffer_maxsize: {
-      type: 'int',
-      default: 0,
-      min: 0,
-      unit: 'bytes',
-      doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',
-    },
+    ...socketBufferOptions(SOCKET_BUFFER),
     ...namespaceOptions,
   },
   constants: namespaceKeys,
@@ -252,7 +242,7 @@ export default defineInput({
       const on = NetlinkSocket.open({
         protocol: NETLINK_NETFILTER,
         namespace,
-        bufferSize: options.netlink_socket_buffer_size || 1 << 20,
+        bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
         maxBufferSize: options.netlink_socket_buffer_maxsize,
         memory: memory.buffer,
         offset,
