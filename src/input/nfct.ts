@@ -22,9 +22,10 @@ import { FlowWriter, Moment } from './conntrack/flow-record.ts';
 import { ADDRESS_BYTES, FlowTable } from './conntrack/flow-table.ts';
 import { ReliableMode } from './conntrack/reliable-mode.ts';
 import { isWhole } from './conntrack/whole-entry.ts';
+import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
-import { type Dispensable, OverloadLadder } from './overload-ladder.ts';
+import type { Dispensable } from './overload-ladder.ts';
 import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Events read by one system call, and room for each: the longest the kernel makes is below 2 KiB. */
@@ -139,6 +140,7 @@ export default defineInput({
     const malformed = new Malformed(`${id}:NFCT`, log, ledger);
     const isRetried = () => reliable?.isOn ?? false;
     const losses = new Losses(`${id}:NFCT`, 'events', false, log, clock, deliver, isRetried);
+    const listening = new Listening(`${id}:NFCT`, log, losses, malformed);
     const offset = memory.share('NFCT: received', SLOTS * SLOT);
     const { view, bytes } = record;
     const start = new Moment();
@@ -159,7 +161,6 @@ export default defineInput({
     let lastFull = Number.NEGATIVE_INFINITY;
     let socket: NetlinkSocket | undefined;
     let reliable: ReliableMode | undefined;
-    let ladder: OverloadLadder | undefined;
     let timer: NodeJS.Timeout | undefined;
 
     function onDatagram(from: number, to: number): void {
@@ -331,8 +332,6 @@ export default defineInput({
     }
 
     function onOverrun(): void {
-      losses.overrun();
-      ladder?.overrun();
       if (!lossSince.known) lossSince.set(now.seconds, now.microseconds);
       if (remembers) repairLater(options.netlink_resync_timeout * 1000);
     }
@@ -390,21 +389,11 @@ export default defineInput({
 
     function listen(on: NetlinkSocket, drops: number): void {
       socket = on;
-      const steps = new OverloadLadder(`${id}:NFCT`, log, on, updatesOf(on));
-      ladder = steps;
-      losses.begin(on, drops);
       // What was dropped by then belongs to the mode that was.
       if (reliable !== undefined) reliable.beforeChange = () => losses.look();
       readClock();
       fresh = true;
-      on.start({
-        onDatagram,
-        onBatchEnd: endBatch,
-        onOverrun,
-        onGrown: () => steps.grown(),
-        onCoalesce: (coalesces) => steps.coalesce(coalesces),
-        onTruncated: () => malformed.add(),
-      });
+      listening.begin(on, drops, { onDatagram, onBatchEnd: endBatch, onOverrun }, updatesOf(on));
     }
 
     /** Goes on where another of the same options stopped; a dump that it had not finished, or still owed, is due now. */
@@ -453,8 +442,7 @@ export default defineInput({
         const owesDump = dump.running || timer !== undefined;
         clearTimeout(timer);
         socket?.stop();
-        losses.end();
-        ladder?.stop();
+        listening.end();
         dump.close();
         const left = { socket, table, reliable, lossSince, owesDump };
         socket = reliable = undefined;
@@ -463,8 +451,7 @@ export default defineInput({
       stop() {
         clearTimeout(timer);
         socket?.drain();
-        losses.end();
-        ladder?.stop();
+        listening.end();
         reliable?.stop();
         socket?.close();
         dump.close();
@@ -473,9 +460,8 @@ export default defineInput({
       counters: () => ({
         'connections found the table full': table.refused,
         'times reliable mode was left': reliable?.left ?? 0,
-        'times events came in larger portions': ladder?.steps.coalesced ?? 0,
-        'times the socket buffer grew': ladder?.steps.grown ?? 0,
-        'times without UPDATE events': ladder?.steps.givenUp ?? 0,
+        ...listening.counters(),
+        'times without UPDATE events': listening.givenUp,
       }),
     };
   },

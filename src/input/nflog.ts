@@ -10,9 +10,9 @@ import { decodePacket, NflogPacket } from '../wire/nflog.ts';
 import * as request from '../wire/nflog-request.ts';
 import { NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.ts';
 import { describeDatagram } from '../wire/text.ts';
+import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
-import { OverloadLadder } from './overload-ladder.ts';
 import { packetKeys } from './packet-keys.ts';
 import { socketBufferOptions } from './socket-buffer.ts';
 
@@ -110,10 +110,10 @@ export default defineInput({
     const { ledger } = deliver;
     const malformed = new Malformed(`${id}:NFLOG`, log, ledger);
     const losses = new Losses(`${id}:NFLOG`, `packets of group ${group}`, true, log, clock, deliver);
+    const listening = new Listening(`${id}:NFLOG`, log, losses, malformed);
     const { view } = record;
     const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
-    let ladder: OverloadLadder | undefined;
     /** Nothing of the batch was read yet. */
     let fresh = true;
     /** Number of the packet to come, from 0 (nfulnl_instance.seq), as a signed number: V8 would allocate one beyond 31 bits. */
@@ -181,6 +181,12 @@ export default defineInput({
       record.setBytes(write.raw, start, end - start);
       if ((present & CT) !== 0) record.setBytes(write.ct, packet.conntrackOffset, packet.conntrackLength);
       deliver.event();
+    }
+
+    function onBatchEnd(): void {
+      fresh = true;
+      deliver.batch();
+      losses.endBatch();
     }
 
     /** Asks the kernel for the group; everything is refused before the first packet, or nothing is. */
@@ -262,30 +268,12 @@ export default defineInput({
         const on = before?.socket ?? open();
         socket = on;
         expected = before?.expected ?? 0;
-        losses.begin(on, before === undefined ? 0 : on.drops());
-        const steps = new OverloadLadder(`${id}:NFLOG`, log, on);
-        ladder = steps;
-        on.start({
-          onDatagram,
-          onBatchEnd() {
-            fresh = true;
-            deliver.batch();
-            losses.endBatch();
-          },
-          onOverrun() {
-            losses.overrun();
-            steps.overrun();
-          },
-          onGrown: () => steps.grown(),
-          onCoalesce: (coalesces) => steps.coalesce(coalesces),
-          onTruncated: () => malformed.add(),
-        });
+        listening.begin(on, before === undefined ? 0 : on.drops(), { onDatagram, onBatchEnd });
       },
       handOver(): Inheritance | undefined {
         if (socket === undefined) return undefined;
         socket.stop();
-        losses.end();
-        ladder?.stop();
+        listening.end();
         const left = { socket, expected };
         socket = undefined;
         return left;
@@ -294,16 +282,12 @@ export default defineInput({
         if (socket === undefined) return;
         await releaseHeldBack(socket);
         socket.drain();
-        losses.end();
-        ladder?.stop();
+        listening.end();
         socket.close();
         socket = undefined;
       },
       socket: () => losses.look(),
-      counters: () => ({
-        'times events came in larger portions': ladder?.steps.coalesced ?? 0,
-        'times the socket buffer grew': ladder?.steps.grown ?? 0,
-      }),
+      counters: () => listening.counters(),
     };
   },
 });

@@ -9,9 +9,9 @@ import * as nftrace from '../wire/nftrace.ts';
 import { decodeTrace, Trace } from '../wire/nftrace.ts';
 import { describeDatagram } from '../wire/text.ts';
 import { JudgedPackets, LONGEST_NAME } from './judged-packets.ts';
+import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
-import { OverloadLadder } from './overload-ladder.ts';
 import { packetKeys } from './packet-keys.ts';
 import { socketBufferOptions } from './socket-buffer.ts';
 
@@ -122,10 +122,10 @@ export default defineInput({
     const { ledger } = deliver;
     const malformed = new Malformed(name, log, ledger);
     const losses = new Losses(name, 'traces', false, log, clock, deliver);
+    const listening = new Listening(name, log, losses, malformed);
     const { view, bytes } = record;
     const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
-    let ladder: OverloadLadder | undefined;
     /** Nothing of the batch was read yet. */
     let fresh = true;
 
@@ -162,6 +162,12 @@ export default defineInput({
       if (place < 0) return;
       packets.by(place, trace);
       if (trace.verdict === DROP) judge(place, false);
+    }
+
+    function onBatchEnd(): void {
+      fresh = true;
+      deliver.batch();
+      losses.endBatch();
     }
 
     function isOurs(): boolean {
@@ -262,40 +268,21 @@ export default defineInput({
       start() {
         const on = open();
         socket = on;
-        losses.begin(on);
-        const steps = new OverloadLadder(name, log, on);
-        ladder = steps;
-        on.start({
-          onDatagram,
-          onBatchEnd() {
-            fresh = true;
-            deliver.batch();
-            losses.endBatch();
-          },
-          onOverrun() {
-            losses.overrun();
-            steps.overrun();
-          },
-          onGrown: () => steps.grown(),
-          onCoalesce: (coalesces) => steps.coalesce(coalesces),
-          onTruncated: () => malformed.add(),
-        });
+        listening.begin(on, 0, { onDatagram, onBatchEnd });
         rules = rules.then(provideRules);
       },
       stop() {
         if (socket === undefined) return;
         socket.drain();
         packets.close();
-        losses.end();
-        ladder?.stop();
+        listening.end();
         socket.close();
         socket = undefined;
       },
       socket: () => losses.look(),
       counters: () => ({
         'packets without a verdict': packets.undecided,
-        'times events came in larger portions': ladder?.steps.coalesced ?? 0,
-        'times the socket buffer grew': ladder?.steps.grown ?? 0,
+        ...listening.counters(),
       }),
     };
   },
