@@ -35,23 +35,6 @@ const FORWARD_BEFORE = 'forward_before'.length;
 
 const WORDS = 'dropacceptrulepolicyDROP ACCEPT ';
 
-const {
-  'raw.mac': rawMac,
-  'raw.pkt': rawPacket,
-  'raw.pktlen': rawLength,
-  'raw.pktcount': rawCount,
-  'oob.time.sec': seconds,
-  'oob.time.usec': microseconds,
-  'oob.mark': mark,
-  'oob.ifindex_in': indev,
-  'oob.ifindex_out': outdev,
-  'oob.hook': hook,
-  'raw.mac_len': macLength,
-  'oob.family': family,
-  'oob.protocol': protocol,
-  'raw.type': hardwareType,
-} = packetKeys;
-
 /**
  * The rules are looked after in one namespace after the other, and nobody waits for it: nft takes some 20 ms in each, and there may be
  * hundreds.
@@ -90,24 +73,24 @@ export default defineInput({
       doc: 'Number (handle) of the rule in its table, as "nft -a list ruleset" shows it.',
     },
     'ct.id': { type: 'u32', doc: "The kernel's number for the connection, as in events of NFCT; since Linux 6.16." },
-    'raw.mac': rawMac,
+    'raw.mac': packetKeys['raw.mac'],
     'raw.pkt': {
-      ...rawPacket,
+      ...packetKeys['raw.pkt'],
       doc: 'The headers of the packet, from the network header on: up to 20 bytes of the transport.',
     },
-    'raw.pktlen': rawLength,
-    'raw.pktcount': rawCount,
+    'raw.pktlen': packetKeys['raw.pktlen'],
+    'raw.pktcount': packetKeys['raw.pktcount'],
     'oob.prefix': { type: 'string', doc: 'ACCEPT or DROP, and the chain: for outputs that show the prefix of a rule.' },
-    'oob.time.sec': seconds,
-    'oob.time.usec': microseconds,
-    'oob.mark': mark,
-    'oob.ifindex_in': indev,
-    'oob.ifindex_out': outdev,
-    'oob.hook': hook,
-    'raw.mac_len': macLength,
-    'oob.family': family,
-    'oob.protocol': protocol,
-    'raw.type': hardwareType,
+    'oob.time.sec': packetKeys['oob.time.sec'],
+    'oob.time.usec': packetKeys['oob.time.usec'],
+    'oob.mark': packetKeys['oob.mark'],
+    'oob.ifindex_in': packetKeys['oob.ifindex_in'],
+    'oob.ifindex_out': packetKeys['oob.ifindex_out'],
+    'oob.hook': packetKeys['oob.hook'],
+    'raw.mac_len': packetKeys['raw.mac_len'],
+    'oob.family': packetKeys['oob.family'],
+    'oob.protocol': packetKeys['oob.protocol'],
+    'raw.type': packetKeys['raw.type'],
   },
   link({ id, options, write, record, memory, clock, log, namespace }, deliver) {
     const name = `${id}:VERDICT`;
