@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { writeIp } from '../wire/ip-text.ts';
+import { ipText } from '../wire/ip-text.ts';
 import { FIELD, type RowBatch, UnreadableBatch } from '../wire/row-batch.ts';
 
 /** A value on its way into a column. */
@@ -89,15 +89,13 @@ function text(bytes: Buffer): string {
   return bytes.toString('latin1').replace(/[\0\x80-\xff]/g, escaped);
 }
 
-const ipText = Buffer.alloc(64);
-
 /** As ulogd2, an IPv4 address as a number is its four bytes read in the machine's order: IP2HBIN puts them right before. */
 function address(bytes: Buffer, form: Form, signed: boolean): Cell {
   if (form === 'bytes') return Buffer.from(bytes);
   if (form !== 'text' && bytes.length === 4) return signed ? bytes.readInt32LE() : bytes.readUInt32LE();
   if (form === 'integer') return null;
   if (form === 'numeric') return BigInt(`0x${bytes.toString('hex')}`);
-  return ipText.toString('latin1', 0, writeIp(ipText, 0, bytes, 0, bytes.length));
+  return ipText(bytes);
 }
 
 /** IP2BIN's `0x…`: 16 bytes for a column that holds bytes. */

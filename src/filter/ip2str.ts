@@ -1,7 +1,7 @@
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import { ABSENT, UNREAD } from '../pipeline/record.ts';
-import { IP_TEXT_LENGTH, writeDottedQuad, writeIp } from '../wire/ip-text.ts';
+import { IP_TEXT_ROOM, writeDottedQuad, writeIp } from '../wire/ip-text.ts';
 import { addressReads } from './address-reads.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
@@ -29,7 +29,7 @@ export default defineFilter({
       .map(([key, from]) => ({
         from,
         to: write[`${key}.str` as keyof typeof write],
-        at: memory.reserve(IP_TEXT_LENGTH + 3),
+        at: memory.reserve(IP_TEXT_ROOM),
       }))
       .filter(({ from, to }) => from !== ABSENT && to !== UNREAD);
     const from = Int32Array.from(pairs, (pair) => pair.from);

@@ -8,7 +8,7 @@ import { same } from '../router/floating-ips.ts';
 import { Router } from '../router/router.ts';
 import { ConntrackEntry } from '../wire/conntrack.ts';
 import { EndReason } from '../wire/conntrack-end.ts';
-import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+import { IP_TEXT_ROOM, writeIp } from '../wire/ip-text.ts';
 import { mappingOf } from './nat-packet.ts';
 import { Words } from './words.ts';
 
@@ -97,8 +97,8 @@ export default defineFilter({
     const classes = new Words(memory, CLASSES);
     const reasons = new Words(memory, EndReason.WORDS);
     const reason = new EndReason(new ConntrackEntry());
-    const fixedAt = memory.reserve(IP_TEXT_LENGTH + 3);
-    const externalAt = memory.reserve(IP_TEXT_LENGTH + 3);
+    const fixedAt = memory.reserve(IP_TEXT_ROOM);
+    const externalAt = memory.reserve(IP_TEXT_ROOM);
     const map = NeutronMap.of(neutron.map);
     const ovsdb = Ovsdb.of(neutron.ovsdb);
     // Where there is no Open vSwitch nobody asks who is behind an Ethernet address.

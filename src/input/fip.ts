@@ -2,7 +2,7 @@ import type { KeySpec } from '../pipeline/key.ts';
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { Router } from '../router/router.ts';
-import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+import { IP_TEXT_ROOM, writeIp } from '../wire/ip-text.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
 
@@ -31,8 +31,8 @@ export default defineInput({
     const router = Router.of(namespace);
     const { floating } = router;
     const words = memory.reserve(16);
-    const floatingAt = memory.reserve(IP_TEXT_LENGTH + 3);
-    const fixedAt = memory.reserve(IP_TEXT_LENGTH + 3);
+    const floatingAt = memory.reserve(IP_TEXT_ROOM);
+    const fixedAt = memory.reserve(IP_TEXT_ROOM);
     memory.bytes.set(Buffer.from('fip-mapfip-unmap'), words);
     let starting = false;
 

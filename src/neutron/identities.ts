@@ -1,7 +1,7 @@
 import { AddressMap } from '../router/address-map.ts';
 import { same } from '../router/floating-ips.ts';
 import type { Neighbours } from '../router/neighbours.ts';
-import { IP_TEXT_LENGTH, writeIp } from '../wire/ip-text.ts';
+import { ipText } from '../wire/ip-text.ts';
 import { Names } from './names.ts';
 import type { NeutronMap } from './neutron-map.ts';
 import type { Ovsdb } from './ovsdb.ts';
@@ -39,7 +39,6 @@ export class Identities {
   /** The floating address that each answer was for: 16 bytes each, of which `#lengths` count. */
   readonly #floating = new DataView(new ArrayBuffer(16 * REMEMBERED));
   readonly #lengths = new Uint8Array(REMEMBERED);
-  readonly #scratch = new Uint8Array(IP_TEXT_LENGTH + 3);
   /** The Ethernet address behind the fixed address of each answer. */
   readonly #macs = new Float64Array(REMEMBERED);
   #mapVersion = 0;
@@ -78,8 +77,8 @@ export class Identities {
 
   #ask(view: DataView, fixed: number, floating: number, length: number, mac: number): IdentityTexts {
     const identity = (this.#map?.names ?? NOWHERE).identify(
-      this.#textOf(view, fixed, length),
-      floating < 0 ? undefined : this.#textOf(view, floating, length),
+      textOf(view, fixed, length),
+      floating < 0 ? undefined : textOf(view, floating, length),
       mac === 0 ? undefined : this.#ovsdb?.portOfMac(mac),
     );
     const texts = {
@@ -103,11 +102,6 @@ export class Identities {
     this.#byFixed.clear();
     this.#texts = [];
   }
-
-  #textOf(view: DataView, at: number, length: number): string {
-    const from = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    return Buffer.from(this.#scratch.subarray(0, writeIp(this.#scratch, 0, from, at, length))).toString();
-  }
 }
 
 function bytesOf(text: string | undefined): Uint8Array | undefined {
@@ -116,4 +110,8 @@ function bytesOf(text: string | undefined): Uint8Array | undefined {
   // Half a character would be no text.
   for (let end = text.length; bytes.length > LONGEST_NAME; end--) bytes = Buffer.from(text.slice(0, end));
   return bytes;
+}
+
+function textOf(view: DataView, at: number, length: number): string {
+  return ipText(new Uint8Array(view.buffer, view.byteOffset + at, length));
 }

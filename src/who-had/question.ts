@@ -1,5 +1,5 @@
 import { parseProtocol } from '../system/ip-protocol.ts';
-import { IP_TEXT_LENGTH, parseIp, writeIp } from '../wire/ip-text.ts';
+import { ipText, parseIp } from '../wire/ip-text.ts';
 
 /** Who had this address, and perhaps this port, at this time? Times are in ms since 1970. */
 export interface Question {
@@ -32,9 +32,7 @@ export function readQuestion(words: {
 /** An address as logs write it; undefined when the text is none. */
 export function canonicalAddress(text: string): string | undefined {
   const bytes = parseIp(text);
-  if (bytes === undefined) return undefined;
-  const out = new Uint8Array(IP_TEXT_LENGTH + 3);
-  return Buffer.from(out.subarray(0, writeIp(out, 0, bytes, 0, bytes.length))).toString();
+  return bytes === undefined ? undefined : ipText(bytes);
 }
 
 function readEnd(text: string): { address: string; port?: number } {

@@ -9,7 +9,7 @@ import {
   TCP_HEADER,
   UDP_HEADER,
 } from './ip.ts';
-import { writeIp } from './ip-text.ts';
+import { ipText } from './ip-text.ts';
 
 /**
  * Packets as os-ken's `str()` writes them, which is what stands behind `pkt=` in Neutron's packet log: the name of a header and its
@@ -47,9 +47,9 @@ function ipv4(view: DataView, at: number, end: number): string {
   const protocol = view.getUint8(at + 9);
   const option = header > IPV4_HEADER ? bytesText(view, at + IPV4_HEADER, at + header) : 'None';
   const own =
-    `ipv4(csum=${view.getUint16(at + 10)},dst='${ipText(view, at + 16, 4)}',flags=${fragment >> 13},header_length=${words},` +
+    `ipv4(csum=${view.getUint16(at + 10)},dst='${addressText(view, at + 16, 4)}',flags=${fragment >> 13},header_length=${words},` +
     `identification=${view.getUint16(at + 4)},offset=${fragment & IPV4_FRAGMENT_OFFSET},option=${option},proto=${protocol},` +
-    `src='${ipText(view, at + 12, 4)}',tos=${view.getUint8(at + 1)},total_length=${total},ttl=${view.getUint8(at + 8)},` +
+    `src='${addressText(view, at + 12, 4)}',tos=${view.getUint8(at + 1)},total_length=${total},ttl=${view.getUint8(at + 8)},` +
     `version=${view.getUint8(at) >> 4})`;
   // A later fragment has no transport header, whatever its first bytes look like.
   if ((fragment & IPV4_FRAGMENT_OFFSET) !== 0) return own;
@@ -61,8 +61,8 @@ function ipv6(view: DataView, at: number, end: number): string {
   const next = view.getUint8(at + 6);
   const payload = view.getUint16(at + 4);
   const own =
-    `ipv6(dst='${ipText(view, at + 24, 16)}',ext_hdrs=[],flow_label=${first & 0xfffff},hop_limit=${view.getUint8(at + 7)},` +
-    `nxt=${next},payload_length=${payload},src='${ipText(view, at + 8, 16)}',traffic_class=${(first >>> 20) & 0xff},version=${first >>> 28})`;
+    `ipv6(dst='${addressText(view, at + 24, 16)}',ext_hdrs=[],flow_label=${first & 0xfffff},hop_limit=${view.getUint8(at + 7)},` +
+    `nxt=${next},payload_length=${payload},src='${addressText(view, at + 8, 16)}',traffic_class=${(first >>> 20) & 0xff},version=${first >>> 28})`;
   return own + transport(view, next, at + IPV6_HEADER, Math.min(end, at + IPV6_HEADER + payload));
 }
 
@@ -162,9 +162,6 @@ function macText(view: DataView, at: number): string {
     .replace(/..(?=.)/g, '$&:');
 }
 
-const scratch = new Uint8Array(64);
-
-function ipText(view: DataView, at: number, length: number): string {
-  const from = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  return Buffer.from(scratch.subarray(0, writeIp(scratch, 0, from, at, length))).toString('latin1');
+function addressText(view: DataView, at: number, length: number): string {
+  return ipText(new Uint8Array(view.buffer, view.byteOffset + at, length));
 }

@@ -1,4 +1,4 @@
-import { IP_TEXT_LENGTH, writeIp } from './ip-text.ts';
+import { ipText } from './ip-text.ts';
 import {
   align,
   attributeEnd,
@@ -107,17 +107,11 @@ function describeValue(view: DataView, from: number, to: number, shape: Exclude<
       return text(view, from, from + stringLength(view, from, to));
     case 'address':
       return size === 4 || size === 16
-        ? address(view, from, size)
+        ? ipText(bytesOf(view, from, to))
         : `${hex(view, from, to)} (malformed: ${size} bytes)`;
     case 'bytes':
       return hex(view, from, to);
   }
-}
-
-function address(view: DataView, from: number, size: number): string {
-  // writeIp may write a few bytes more than it counts.
-  const out = new Uint8Array(IP_TEXT_LENGTH + 8);
-  return new TextDecoder().decode(out.subarray(0, writeIp(out, 0, bytesOf(view, from, from + size), 0, size)));
 }
 
 /** Text from outside, quoted: control bytes must not reach a terminal. */
