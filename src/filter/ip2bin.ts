@@ -1,8 +1,7 @@
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
-import { ABSENT, UNREAD } from '../pipeline/record.ts';
 import { writePaddedHex } from '../wire/ascii.ts';
-import { addressReads } from './address-reads.ts';
+import { addressReads, conversions, ulogdConverts } from './address-reads.ts';
 
 /** `0x` and the 32 digits of 16 bytes. */
 const LENGTH = 34;
@@ -30,11 +29,8 @@ export default defineFilter({
     'arp.daddr.bin': text('Protocol address of the ARP target.'),
   },
   link({ read, write, memory, compat }) {
-    const pairs = Object.entries(read)
-      .map(([key, from]) => ({ key, from, to: write[`${key}.bin` as keyof typeof write] }))
-      .filter(({ from, to }) => from !== ABSENT && to !== UNREAD)
-      // ulogd 2.0.8 forgets the last address of a connection, and knows none of ARP.
-      .filter(({ key }) => !compat || (key !== 'reply.ip.daddr' && !key.startsWith('arp.')))
+    const pairs = conversions(read, write, (key) => `${key}.bin`)
+      .filter((pair) => !compat || ulogdConverts(pair))
       .map(({ from, to }) => ({ from, to, ipv4: memory.reserve(LENGTH), ipv6: memory.reserve(LENGTH) }));
     const from = Int32Array.from(pairs, (pair) => pair.from);
     const to = Int32Array.from(pairs, (pair) => pair.to);

@@ -1,8 +1,7 @@
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
-import { ABSENT, UNREAD } from '../pipeline/record.ts';
 import { HOST_LITTLE_ENDIAN } from '../wire/netlink.ts';
-import { addressReads } from './address-reads.ts';
+import { addressReads, conversions, ulogdConverts } from './address-reads.ts';
 
 const host = (doc: string) => ({ type: 'ip', doc }) as const satisfies KeySpec;
 
@@ -25,11 +24,8 @@ export default defineFilter({
     'arp.hdaddr': host('Protocol address of the ARP target, in host order.'),
   },
   link({ read, write, memory, compat }) {
-    const pairs = Object.entries(read)
-      .map(([key, from]) => ({ key, from, to: write[key.replace(/(?=.addr$)/, 'h') as keyof typeof write] }))
-      .filter(({ from, to }) => from !== ABSENT && to !== UNREAD)
-      // ulogd 2.0.8 forgets the last address of a connection, and knows none of ARP.
-      .filter(({ key }) => !compat || (key !== 'reply.ip.daddr' && !key.startsWith('arp.')))
+    const pairs = conversions(read, write, (key) => key.replace(/(?=.addr$)/, 'h'))
+      .filter((pair) => !compat || ulogdConverts(pair))
       .map(({ from, to }) => ({ from, to, at: memory.reserve(4) }));
     const from = Int32Array.from(pairs, (pair) => pair.from);
     const to = Int32Array.from(pairs, (pair) => pair.to);

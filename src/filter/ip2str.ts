@@ -1,8 +1,7 @@
 import type { KeySpec } from '../pipeline/key.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
-import { ABSENT, UNREAD } from '../pipeline/record.ts';
 import { IP_TEXT_ROOM, writeDottedQuad, writeIp } from '../wire/ip-text.ts';
-import { addressReads } from './address-reads.ts';
+import { addressReads, conversions } from './address-reads.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
 
@@ -25,16 +24,10 @@ export default defineFilter({
     'arp.daddr.str': text('Protocol address of the ARP target.'),
   },
   link({ read, write, memory }) {
-    const pairs = Object.entries(read)
-      .map(([key, from]) => ({
-        from,
-        to: write[`${key}.str` as keyof typeof write],
-        at: memory.reserve(IP_TEXT_ROOM),
-      }))
-      .filter(({ from, to }) => from !== ABSENT && to !== UNREAD);
+    const pairs = conversions(read, write, (key) => `${key}.str`);
     const from = Int32Array.from(pairs, (pair) => pair.from);
     const to = Int32Array.from(pairs, (pair) => pair.to);
-    const at = Int32Array.from(pairs, (pair) => pair.at);
+    const at = Int32Array.from(pairs, () => memory.reserve(IP_TEXT_ROOM));
     return {
       run(record) {
         const { bytes, view, value, extra, valid } = record;
