@@ -1,17 +1,14 @@
 // More than any reader can take: what is not in the file is in gap records. FULL=1 runs at the size of docs/reliability.md.
-import { execFileSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { Lab } from '../../scripts/lab.js';
 import { Daemon, FLOWS, killRest, sendDatagrams } from '../support/daemon.ts';
+import { compile } from '../support/program.ts';
 
 const FULL = process.env.FULL === '1';
 const lab = new Lab();
-const flood = join(lab.directory, 'flood');
-execFileSync('gcc', ['-O2', '-Wall', '-o', flood, fileURLToPath(new URL('../support/flood.c', import.meta.url))]);
+const flood = compile('flood', lab.directory);
 afterEach(killRest);
 afterAll(() => lab.close());
 

@@ -1,12 +1,10 @@
 // The daemon killed again and again in the middle of its work, with a spool in use. FULL=1: 200 times.
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import { Daemon, killRest, Run } from '../support/daemon.ts';
 import { killPeers, Peer } from '../support/peer.ts';
+import { compile } from '../support/program.ts';
 
 const KILLS = process.env.FULL === '1' ? 200 : 6;
 const RATE = 2000;
@@ -16,8 +14,7 @@ const LIFE_WITH_PEER = 1800;
 
 const lab = new Lab();
 const namespace = lab.namespace('fl-kill');
-const flood = join(lab.directory, 'flood');
-execFileSync('gcc', ['-O2', '-Wall', '-o', flood, fileURLToPath(new URL('../support/flood.c', import.meta.url))]);
+const flood = compile('flood', lab.directory);
 lab.sh(
   `nft add table inet k
    nft 'add chain inet k out { type filter hook output priority 0; }'

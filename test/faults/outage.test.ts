@@ -1,16 +1,14 @@
 // The whole daemon, 5,000 packets a second, and a TCP peer that is not there, comes, and is killed ten times. FULL=1 keeps it
 // away for up to 60 s each time, as docs/reliability.md tells: seven minutes.
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import { Daemon, killRest } from '../support/daemon.ts';
 import { freePort, killPeers, Peer } from '../support/peer.ts';
+import { compile } from '../support/program.ts';
 
 const FULL = process.env.FULL === '1';
 const RATE = 5000;
@@ -23,8 +21,7 @@ const PAUSE = 50;
 
 const lab = new Lab();
 const namespace = lab.namespace('fl-outage');
-const flood = join(lab.directory, 'flood');
-execFileSync('gcc', ['-O2', '-Wall', '-o', flood, fileURLToPath(new URL('../support/flood.c', import.meta.url))]);
+const flood = compile('flood', lab.directory);
 lab.sh(
   `nft add table inet o
    nft 'add chain inet o out { type filter hook output priority 0; }'

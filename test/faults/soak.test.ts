@@ -1,13 +1,11 @@
 // A steady load for long: nothing lost unseen, and memory that stays what it is. SOAK_SECONDS=1800 runs it for half an hour.
 // The longer it runs the smaller the leak that it finds: of 10 bytes a packet in 30 s, of a quarter of a byte in 15 minutes.
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { Lab } from '../../scripts/lab.js';
 import { Daemon, killRest } from '../support/daemon.ts';
+import { compile } from '../support/program.ts';
 import { slopeOf } from '../support/slope.ts';
 
 const SECONDS = Number(process.env.SOAK_SECONDS ?? 30);
@@ -19,8 +17,7 @@ const WARM_UP = Math.max(8, SECONDS / 6);
 /** The collector's mood: what memory may seem to gain from the warm-up to the end, however long that is. */
 const NOISE_MIB = 4.5;
 const lab = new Lab();
-const flood = join(lab.directory, 'flood');
-execFileSync('gcc', ['-O2', '-Wall', '-o', flood, fileURLToPath(new URL('../support/flood.c', import.meta.url))]);
+const flood = compile('flood', lab.directory);
 afterEach(killRest);
 afterAll(() => lab.close());
 

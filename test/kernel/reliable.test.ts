@@ -1,15 +1,12 @@
 // Reliable mode with a table that fills up. Its limit is the machine's own (net.netfilter.nf_conntrack_max, which a network
 // namespace cannot set), so the table of a namespace is filled to four fifths of that.
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { Lab } from '../../scripts/lab.js';
 import { Daemon, FLOWS, killRest } from '../support/daemon.ts';
+import { compile } from '../support/program.ts';
 
 const lab = new Lab();
-const flood = join(lab.directory, 'flood');
-execFileSync('gcc', ['-O2', '-Wall', '-o', flood, fileURLToPath(new URL('../support/flood.c', import.meta.url))]);
+const flood = compile('flood', lab.directory);
 afterEach(killRest);
 afterAll(() => lab.close());
 

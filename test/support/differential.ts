@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Lab, until } from '../../scripts/lab.js';
 import { ETHERTYPE, ethernet, ipv4, udp } from './packets.ts';
+import { compile } from './program.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const PLUGIN_FOLDER = '/usr/lib/x86_64-linux-gnu/ulogd';
@@ -47,7 +48,7 @@ export class DifferentialLab {
   readonly lab = new Lab();
   readonly router = this.lab.namespace('fl-router');
   readonly peer = this.lab.namespace('fl-peer');
-  readonly #inject = join(this.lab.directory, 'inject');
+  readonly #inject = compile('inject', this.lab.directory);
   readonly #keep = process.env.DIFFERENTIAL_KEEP;
   #daemons: Daemon[] = [];
   #setup: Setup = { stacks: [], outputs: [] };
@@ -56,7 +57,6 @@ export class DifferentialLab {
   #rules = '';
 
   constructor() {
-    execFileSync('gcc', ['-O2', '-Wall', '-o', this.#inject, join(here, 'inject.c')]);
     this.lab.cable([this.router, 'fl0'], [this.peer, 'fl1']);
     this.lab.sh(
       `sysctl -qw net.ipv6.conf.fl0.router_solicitations=0 net.ipv6.conf.fl0.accept_dad=0

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { until } from '../../../scripts/lab.js';
 import { deliveryOptions } from '../../../src/delivery/options.ts';
 import { type LineSink, type PeerOptions, peerSink } from '../../../src/output/line-sink.ts';
+import { writeLines } from '../../support/lines.ts';
 
 let folder = '';
 const log: string[] = [];
@@ -26,15 +27,6 @@ function sinkOf(options: Partial<PeerOptions>): LineSink {
   return peerSink(all, 'json1:JSON', { debug: say, info: say, notice: say, error: say, isDebug: () => false });
 }
 
-function write(sink: LineSink, ...lines: readonly string[]): void {
-  for (const line of lines) {
-    const bytes = Buffer.from(`${line}\n`);
-    sink.buffer.ensure(bytes.length);
-    sink.buffer.bytes.set(bytes, sink.buffer.length);
-    sink.endLine(sink.buffer.length + bytes.length);
-  }
-}
-
 const accounted = (sink: LineSink): number => {
   const { written, queued, spooled = 0, dropped } = sink.account();
   return written + queued + spooled + Object.values(dropped).reduce((sum, count) => sum + count, 0);
@@ -43,20 +35,20 @@ const accounted = (sink: LineSink): number => {
 test('the books of a sink hold before, between and after connections, and do not count what an earlier process took', async () => {
   const spool = join(folder, 'spool');
   const first = sinkOf({ spool });
-  write(first, 'before it is open');
+  writeLines(first, 'before it is open');
   expect(first.account()).toMatchObject({ queued: 1, written: 0 });
   first.open();
   first.open(); // by the second stack that shares it
-  write(first, 'one', 'two');
+  writeLines(first, 'one', 'two');
   first.flush();
-  write(first, 'three');
+  writeLines(first, 'three');
   expect(accounted(first)).toBe(4);
   await first.close();
   expect(first.account()).toMatchObject({ written: 0, queued: 0, spooled: 4 });
 
   const second = sinkOf({ spool });
   second.open();
-  write(second, 'four');
+  writeLines(second, 'four');
   second.note('a gap'); // no event
   second.flush();
   expect(accounted(second)).toBe(1);
@@ -85,7 +77,7 @@ test.each(['0', '65536', 'syslog', ''])('port "%s" is an error at the start', (p
 test('many lines are handed on without waiting for the end of the batch', () => {
   const sink = sinkOf({});
   sink.open();
-  write(sink, ...Array.from({ length: 3000 }, () => 'x'.repeat(99)));
+  writeLines(sink, ...Array.from({ length: 3000 }, () => 'x'.repeat(99)));
   expect(sink.buffer.length).toBeLessThan(64 << 10);
   expect(accounted(sink)).toBe(3000);
   return sink.close();

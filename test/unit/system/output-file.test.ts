@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { OutputFile } from '../../../src/system/output-file.ts';
+import { writeLines } from '../../support/lines.ts';
 
 /** Bytes that still fit the disk: a real one is filled in test/kernel/output-file.test.ts. */
 let room = Number.POSITIVE_INFINITY;
@@ -53,22 +54,13 @@ function opened(at = path): OutputFile {
   return file;
 }
 
-function write(file: OutputFile, ...lines: readonly string[]): void {
-  for (const line of lines) {
-    const bytes = Buffer.from(`${line}\n`);
-    file.buffer.ensure(bytes.length);
-    file.buffer.bytes.set(bytes, file.buffer.length);
-    file.endLine(file.buffer.length + bytes.length);
-  }
-}
-
 const text = (at = path) => readFileSync(at, 'utf8');
 
 describe('writing', () => {
   test('lines reach the file with the next flush, behind what is there', () => {
     writeFileSync(path, 'before\n');
     const file = opened();
-    write(file, 'one', 'two');
+    writeLines(file, 'one', 'two');
     expect(text()).toBe('before\n');
     file.flush();
     expect(text()).toBe('before\none\ntwo\n');
@@ -78,7 +70,7 @@ describe('writing', () => {
   test('a batch that grows large is written in parts', () => {
     const file = opened();
     const line = 'x'.repeat(1023);
-    for (let i = 0; i < 300; i++) write(file, line);
+    for (let i = 0; i < 300; i++) writeLines(file, line);
     expect(statSync(path).size).toBe(256 << 10);
     file.flush();
     expect(text()).toBe(`${line}\n`.repeat(300));
@@ -92,9 +84,9 @@ describe('writing', () => {
 
   test('a note stands behind the records that were there, and is none of them', () => {
     const file = opened();
-    write(file, 'one');
+    writeLines(file, 'one');
     file.note('{"gap": 1}');
-    write(file, 'two');
+    writeLines(file, 'two');
     file.close();
     expect(text()).toBe('one\n{"gap": 1}\ntwo\n');
     expect([file.records, file.written]).toEqual([2, 19]);
@@ -103,7 +95,7 @@ describe('writing', () => {
   test('a note waits for room behind the rest of a torn record, and more than 16 do not wait', () => {
     const file = opened();
     room = 2;
-    write(file, 'one');
+    writeLines(file, 'one');
     for (let i = 0; i < 20; i++) file.note(`note ${i}`);
     expect([text(), file.pending]).toEqual(['on', 1]);
     room = 100;
@@ -117,7 +109,7 @@ describe('writing', () => {
   test('closing counts a record of which only a part could be written', () => {
     const file = opened();
     room = 2;
-    write(file, 'torn');
+    writeLines(file, 'torn');
     file.close();
     expect([text(), file.records, file.pending, file.dropped]).toEqual(['to', 0, 0, 1]);
     file.close();
@@ -126,7 +118,7 @@ describe('writing', () => {
 
   test('closing writes what is left, and may be done again', () => {
     const file = opened();
-    write(file, 'last');
+    writeLines(file, 'last');
     file.close();
     file.close();
     expect(text()).toBe('last\n');
@@ -155,7 +147,7 @@ describe('opening', () => {
   test('again is harmless: two stacks share one file', () => {
     const file = opened();
     file.open();
-    write(file, 'one');
+    writeLines(file, 'one');
     file.flush();
     expect(text()).toBe('one\n');
   });
@@ -165,7 +157,7 @@ describe('a full disk', () => {
   test('/dev/full: lines are dropped and counted, and it is said once', () => {
     const file = opened('/dev/full');
     for (let batch = 0; batch < 3; batch++) {
-      write(file, 'one', 'two');
+      writeLines(file, 'one', 'two');
       file.flush();
     }
     expect([file.written, file.dropped, file.buffer.length]).toEqual([0, 6, 0]);
@@ -177,16 +169,16 @@ describe('a full disk', () => {
   test('in the middle of a line: the line is completed before anything else is written', () => {
     const file = opened();
     room = 6;
-    write(file, 'one', 'two', 'three', 'four');
+    writeLines(file, 'one', 'two', 'three', 'four');
     file.flush();
     expect(text()).toBe('one\ntw');
     expect(file.dropped).toBe(2);
-    write(file, 'five');
+    writeLines(file, 'five');
     file.flush();
     expect(text()).toBe('one\ntw');
     expect(file.dropped).toBe(3);
     room = Number.POSITIVE_INFINITY;
-    write(file, 'six');
+    writeLines(file, 'six');
     file.flush();
     expect(text()).toBe('one\ntwo\nsix\n');
     expect(file.written).toBe(12);
@@ -199,10 +191,10 @@ describe('a full disk', () => {
   test('between two lines: nothing is repeated', () => {
     const file = opened();
     room = 4;
-    write(file, 'one', 'two');
+    writeLines(file, 'one', 'two');
     file.flush();
     room = 100;
-    write(file, 'three');
+    writeLines(file, 'three');
     file.flush();
     expect(text()).toBe('one\nthree\n');
     expect(file.dropped).toBe(1);
@@ -212,10 +204,10 @@ describe('a full disk', () => {
     const file = opened();
     for (let i = 0; i < 2; i++) {
       room = 0;
-      write(file, 'lost');
+      writeLines(file, 'lost');
       file.flush();
       room = 100;
-      write(file, 'kept');
+      writeLines(file, 'kept');
       file.flush();
     }
     expect(reports.map((line) => line.slice(0, 16))).toEqual([
@@ -238,7 +230,7 @@ describe('a full disk', () => {
         const all: string[] = [];
         for (const step of steps) {
           room = step.room;
-          write(file, ...step.lines.map((line, i) => `${all.length + i}${line}`));
+          writeLines(file, ...step.lines.map((line, i) => `${all.length + i}${line}`));
           all.push(...step.lines.map((line, i) => `${all.length + i}${line}`));
           file.flush();
           expect(file.records + file.pending + file.dropped).toBe(all.length);
@@ -269,10 +261,10 @@ describe('a full disk', () => {
 describe('logrotate', () => {
   test('after a rename and SIGHUP, what is buffered goes to the old file and the rest to a new one', () => {
     const file = opened();
-    write(file, 'one');
+    writeLines(file, 'one');
     renameSync(path, `${path}.1`);
     file.reopen();
-    write(file, 'two');
+    writeLines(file, 'two');
     file.flush();
     expect([text(`${path}.1`), text()]).toEqual(['one\n', 'two\n']);
     expect(reports).toEqual([]);
@@ -281,12 +273,12 @@ describe('logrotate', () => {
   test('a line torn by a full disk is not ended in the new file', () => {
     const file = opened();
     room = 2;
-    write(file, 'torn', 'lost');
+    writeLines(file, 'torn', 'lost');
     file.flush();
     renameSync(path, `${path}.1`);
     file.reopen();
     room = 100;
-    write(file, 'new');
+    writeLines(file, 'new');
     file.flush();
     expect([text(`${path}.1`), text()]).toEqual(['to', 'new\n']);
     expect(file.dropped).toBe(2);
@@ -295,11 +287,11 @@ describe('logrotate', () => {
   test('a line torn by a full disk is ended when the file is the same', () => {
     const file = opened();
     room = 2;
-    write(file, 'torn', 'lost');
+    writeLines(file, 'torn', 'lost');
     file.flush();
     file.reopen();
     room = 100;
-    write(file, 'new');
+    writeLines(file, 'new');
     file.flush();
     expect(text()).toBe('torn\nnew\n');
     expect(file.dropped).toBe(1);
@@ -312,10 +304,10 @@ describe('logrotate', () => {
     renameSync(path, `${path}.1`);
     mkdirSync(path);
     file.reopen();
-    write(file, 'one');
+    writeLines(file, 'one');
     file.flush();
     vi.advanceTimersByTime(1000);
-    write(file, 'two');
+    writeLines(file, 'two');
     file.flush();
     expect(text(`${path}.1`)).toBe('one\ntwo\n');
     expect(reports).toEqual([
@@ -323,7 +315,7 @@ describe('logrotate', () => {
     ]);
     rmSync(path, { recursive: true });
     vi.advanceTimersByTime(1000);
-    write(file, 'three');
+    writeLines(file, 'three');
     file.flush();
     expect([text(`${path}.1`), text()]).toEqual(['one\ntwo\n', 'three\n']);
     expect(reports.slice(1)).toEqual(['/out is open again']);
@@ -338,17 +330,17 @@ describe('logrotate', () => {
     mkdirSync(path);
     file.reopen();
     for (let i = 0; i < 3; i++) {
-      write(file, 'lost');
+      writeLines(file, 'lost');
       file.flush();
     }
     expect(file.dropped).toBe(3);
     expect(reports).toEqual([expect.stringMatching(/^cannot open \/out: EISDIR/)]);
     rmSync(path, { recursive: true });
-    write(file, 'too soon');
+    writeLines(file, 'too soon');
     file.flush();
     expect(file.dropped).toBe(4);
     vi.advanceTimersByTime(1000);
-    write(file, 'again');
+    writeLines(file, 'again');
     file.flush();
     expect(text()).toBe('again\n');
     expect(reports[1]).toBe('/out is written again; 4 lines were dropped so far');

@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { until } from '../../../scripts/lab.js';
 import { type FileKeeping, ONE_FILE } from '../../../src/system/file-keeping.ts';
 import { type FileFormat, OutputFile } from '../../../src/system/output-file.ts';
+import { writeLines } from '../../support/lines.ts';
 
 let folder = '';
 let path = '';
@@ -41,12 +42,7 @@ function opened(keeping: Partial<FileKeeping>, format: Partial<FileFormat> = {})
 }
 
 function write(file: OutputFile, ...lines: readonly string[]): void {
-  for (const line of lines) {
-    const bytes = Buffer.from(`${line}\n`);
-    file.buffer.ensure(bytes.length);
-    file.buffer.bytes.set(bytes, file.buffer.length);
-    file.endLine(file.buffer.length + bytes.length);
-  }
+  writeLines(file, ...lines);
   file.flush();
 }
 
