@@ -1,4 +1,6 @@
-import { PORT_PREFIX_LENGTH, portPrefixAt } from '../neutron/port-device.ts';
+import { NeutronMap } from '../neutron/neutron-map.ts';
+import { Ovsdb } from '../neutron/ovsdb.ts';
+import { PORT_ID_LENGTH, PortDevices } from '../neutron/port-device.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import { InterfaceNames } from '../system/interface-names.ts';
 
@@ -21,38 +23,43 @@ export default defineFilter({
     'oob.out': { type: 'string', doc: 'Interface the packet goes out by; empty if none.', ipfix: { field: 82 } },
     'iif.port.id': {
       type: 'string',
-      plain: true,
-      doc: "First 11 characters of the id of the Neutron port that oob.in is named for, in a router's namespace.",
+      doc: "Id of the Neutron port that oob.in is named for, in a router's namespace: its first 11 characters where neither [neutron] ovsdb= nor map= has the whole.",
     },
-    'oif.port.id': { type: 'string', plain: true, doc: 'The same for oob.out.' },
+    'oif.port.id': { type: 'string', doc: 'The same for oob.out.' },
   },
-  link({ read, write, memory, record, namespace, compat }) {
+  link({ id, read, write, wanted, memory, record, namespace, compat, neutron, log }) {
     const names = new InterfaceNames(namespace);
-    /** In a host's own namespace a name says nothing certain. */
-    const hasPorts = namespace !== undefined && !compat;
+    const text = Buffer.from(memory.buffer);
+    // In a host's own namespace a name says nothing certain.
+    const asksPorts = namespace !== undefined && !compat && (wanted('iif.port.id') || wanted('oif.port.id'));
+    const ports = asksPorts ? new PortDevices(NeutronMap.of(neutron.map), Ovsdb.of(neutron.ovsdb)) : undefined;
     const incoming = nameWriter(read['oob.ifindex_in'], write['oob.in'], write['iif.port.id']);
     const outgoing = nameWriter(read['oob.ifindex_out'], write['oob.out'], write['oif.port.id']);
 
     /** The name stays in memory from packet to packet: most come by the same interface as the one before. */
     function nameWriter(from: number, to: number, toPort: number): () => void {
       const at = memory.reserve(NAME_LENGTH);
+      const portAt = memory.reserve(PORT_ID_LENGTH);
       let index = 0;
       let length = 0;
-      /** Where the port's id begins in the name; -1 when it has none. */
-      let port = -1;
+      /** Of the port's id; 0 when it has none. */
+      let portLength = 0;
       let version = 0;
+      let portVersion = 0;
       return () => {
         const current = record.valid[from] === 1 ? record.value[from]! : 0;
-        if (current !== index || version !== names.version) {
+        if (current !== index || version !== names.version || (ports !== undefined && portVersion !== ports.version)) {
           const name = current === 0 ? undefined : names.nameOf(current);
           length = Math.min(name?.length ?? 0, NAME_LENGTH);
           if (name) memory.bytes.set(name.subarray(0, length), at);
-          port = hasPorts && name ? portPrefixAt(name) : -1;
+          const port = name && ports?.idOf(Buffer.from(name).toString('latin1'));
+          portLength = port === undefined ? 0 : text.write(port, portAt, PORT_ID_LENGTH, 'latin1');
           index = current;
           version = names.version;
+          portVersion = ports?.version ?? 0;
         }
         record.setBytes(to, at, length);
-        if (port >= 0) record.setBytes(toPort, at + port, PORT_PREFIX_LENGTH);
+        if (portLength > 0) record.setBytes(toPort, portAt, portLength);
       };
     }
 
@@ -62,8 +69,14 @@ export default defineFilter({
         outgoing();
         return true;
       },
-      start: () => names.open(),
-      stop: () => names.close(),
+      start() {
+        ports?.open((message) => log.error(`${id}:IFINDEX: ${message}`));
+        return names.open();
+      },
+      stop() {
+        ports?.close();
+        names.close();
+      },
     };
   },
 });

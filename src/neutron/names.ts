@@ -1,5 +1,6 @@
 import { parseIp } from '../wire/ip-text.ts';
 import type { OvsPort } from './ovs-ports.ts';
+import { PORT_PREFIX_LENGTH } from './port-device.ts';
 
 /** What Neutron knows of a floating address. */
 export interface FloatingName {
@@ -48,6 +49,8 @@ export class Names {
   readonly #floating = new Map<string, FloatingName>();
   readonly #ports = new Map<string, PortName>();
   readonly #byAddress = new Map<string, PortName[]>();
+  /** By the first characters of the id; `several` when it is no one's alone. */
+  readonly #byPrefix = new Map<string, PortName | 'several'>();
   readonly #servers = new Map<string, { readonly name: string; readonly addresses: ReadonlySet<string> }>();
   readonly #serversByAddress = new Map<string, string[]>();
   readonly logs: readonly LogName[];
@@ -99,15 +102,15 @@ export class Names {
     };
   }
 
-  /** The port whose id begins so: Neutron cuts it to 11 characters in the names of devices. Undefined when there are several. */
+  /** The port of this id. */
+  port(id: string): PortName | undefined {
+    return this.#ports.get(id);
+  }
+
+  /** The port whose id begins with these 11 characters, as in the names of devices. Undefined when there are several. */
   portByPrefix(prefix: string): PortName | undefined {
-    let found: PortName | undefined;
-    for (const port of this.#ports.values()) {
-      if (!port.id.startsWith(prefix)) continue;
-      if (found !== undefined) return undefined;
-      found = port;
-    }
-    return found;
+    const found = this.#byPrefix.get(prefix);
+    return found === 'several' ? undefined : found;
   }
 
   /** Fixed addresses of several projects may be the same: then nobody is named. */
@@ -153,6 +156,9 @@ export class Names {
       device: text(row, 'Device ID', 'device_id'),
     };
     this.#ports.set(id, port);
+    const prefix = id.slice(0, PORT_PREFIX_LENGTH);
+    const other = this.#byPrefix.get(prefix);
+    this.#byPrefix.set(prefix, other === undefined || (other !== 'several' && other.id === id) ? port : 'several');
     for (const one of addresses) this.#byAddress.set(one, [...(this.#byAddress.get(one) ?? []), port]);
   }
 

@@ -1,7 +1,9 @@
 import { NeutronMap } from '../neutron/neutron-map.ts';
 import { Ovsdb } from '../neutron/ovsdb.ts';
+import { PortDevices } from '../neutron/port-device.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
+import { type FwaasRule, FwaasRules } from '../router/fwaas-rules.ts';
 import { LocalTime } from '../system/local-time.ts';
 import { OutputFile } from '../system/output-file.ts';
 import { describeEthernet, describePacket } from '../wire/os-ken.ts';
@@ -11,8 +13,8 @@ import { TokenBucket } from './token-bucket.ts';
 
 /** As neutron-fwaas's own lines: oslo.log's prefix, with the logger's name (oslo_log/_options.py). */
 const LOGGER = 'neutron_fwaas.services.logapi.agents.drivers.iptables.log';
-/** Devices of a router's inside are named for their port, by 11 characters of its id. */
-const INSIDE_DEVICE = /^qr-([\da-f-]{11})$/;
+/** Devices whose port a packet is logged for when nothing nearer to it is known: a router's inside before its outside. */
+const ROUTER_DEVICES = [/^qr-/, /^sg-/, /^qg-/, /^ha-/];
 const NOTE_MS = 1000;
 
 /** NEUTRON: the lines of Neutron's packet log. */
@@ -32,7 +34,7 @@ export default defineOutput({
       type: 'choice',
       choices: ['', 'ACCEPT', 'DROP'],
       default: '',
-      doc: "What happened to packets whose rule does not say: the word ACCEPT or DROP in the rule's prefix does. Without either such packets are filtered.",
+      doc: "What happened to packets whose rule does not say: the word ACCEPT or DROP in the rule's prefix does, and for the numbers of neutron-fwaas the chain of the rule. Without any such packets are filtered.",
     },
     rate_limit: {
       type: 'int',
@@ -62,7 +64,7 @@ export default defineOutput({
     'port.id': { type: 'string', optional: true },
     'project.id': { type: 'string', optional: true },
   },
-  link({ options, read, clock, log, id, compat, shared, neutron }) {
+  link({ options, read, clock, log, id, compat, shared, neutron, namespace }) {
     const sink = shared(() => ({
       file: new OutputFile(
         options.file,
@@ -76,7 +78,8 @@ export default defineOutput({
     }));
     const { file, bucket } = sink;
     const map = NeutronMap.of(neutron.map);
-    const ovsdb = Ovsdb.of(neutron.ovsdb);
+    const ports = new PortDevices(map, Ovsdb.of(neutron.ovsdb));
+    const fwaas = new FwaasRules(namespace);
     const time = new LocalTime();
 
     function head(level: string, second: number, microsecond: number): string {
@@ -92,18 +95,23 @@ export default defineOutput({
     }
 
     /** The rule says it in its prefix; no rule, no guess. */
-    function actionOf(record: Record): string {
-      const [word] = /ACCEPT|DROP/i.exec(textOf(record, read['oob.prefix'])) ?? [];
+    function actionOf(prefix: string, rule: FwaasRule | undefined): string {
+      if (rule !== undefined) return rule.action;
+      const [word] = /ACCEPT|DROP/i.exec(prefix) ?? [];
       return word?.toUpperCase() ?? options.action;
     }
 
-    function portOf(record: Record): string {
+    function portOf(record: Record, rule: FwaasRule | undefined): string {
+      // neutron-fwaas logs for a port of the router.
+      const own = rule?.device === undefined ? undefined : ports.idOf(rule.device);
+      if (own !== undefined) return own;
       const known = textOf(record, read['port.id']);
       if (known !== '') return known;
-      for (const slot of [read['oob.in'], read['oob.out']]) {
-        const device = textOf(record, slot);
-        const prefix = INSIDE_DEVICE.exec(device)?.[1];
-        if (prefix !== undefined) return ovsdb?.portOf(device)?.id ?? map?.names?.portByPrefix(prefix)?.id ?? prefix;
+      const devices = [textOf(record, read['oob.in']), textOf(record, read['oob.out'])];
+      for (const kind of ROUTER_DEVICES) {
+        const device = devices.find((name) => kind.test(name));
+        const id = device && ports.idOf(device);
+        if (id) return id;
       }
       return '';
     }
@@ -121,10 +129,10 @@ export default defineOutput({
       return `[${ids.map((one) => `'${printable(one.id)}'`).join(', ')}]`;
     }
 
-    function line(record: Record, action: string): string {
+    function line(record: Record, action: string, rule: FwaasRule | undefined): string {
       const { view, value, extra, valid } = record;
-      const port = portOf(record);
-      const project = textOf(record, read['project.id']);
+      const port = portOf(record, rule);
+      const project = textOf(record, read['project.id']) || (map?.names?.port(port)?.project ?? '');
       const mac = read['raw.mac'];
       const packet = read['raw.pkt'];
       const from = value[packet]!;
@@ -150,20 +158,22 @@ export default defineOutput({
       run(record) {
         const { value, valid } = record;
         if (valid[read['raw.pkt']] !== 1 || valid[read['oob.protocol']] !== 1) return false;
-        const action = actionOf(record);
+        const now = performance.now();
+        const prefix = textOf(record, read['oob.prefix']);
+        const rule = fwaas.find(prefix, now);
+        const action = actionOf(prefix, rule);
         if (action === '') return false;
-        if (!bucket.take(performance.now())) return true;
+        if (!bucket.take(now)) return true;
         const timed = valid[read['oob.time.sec']] === 1;
         const second = timed ? value[read['oob.time.sec']]! : clock.seconds;
         const microsecond = timed ? value[read['oob.time.usec']]! : clock.microseconds;
-        const text = `${head('INFO', second, microsecond)}${line(record, action)}\n`;
+        const text = `${head('INFO', second, microsecond)}${line(record, action, rule)}\n`;
         file.buffer.append(text);
         file.endLine(file.buffer.length);
         return true;
       },
       start() {
-        map?.open((message) => log.error(`${id}:NEUTRON: ${message}`));
-        ovsdb?.open((message) => log.error(`${id}:NEUTRON: ${message}`));
+        ports.open((message) => log.error(`${id}:NEUTRON: ${message}`));
         file.open();
       },
       flush() {
@@ -172,8 +182,7 @@ export default defineOutput({
       },
       reopen: () => file.reopen(),
       stop() {
-        map?.close();
-        ovsdb?.close();
+        ports.close();
         tell(Number.POSITIVE_INFINITY);
         file.close();
       },

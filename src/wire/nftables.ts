@@ -293,7 +293,7 @@ const nested = (view: DataView, nest: number): number =>
   nest < 0 ? -1 : find(view, nest + NLA_HEADER, end(view, nest), NFTA_DATA_VALUE);
 
 /** Offset of the attribute of this type between `from` and `to`, or -1. */
-function find(view: DataView, from: number, to: number, type: number): number {
+export function find(view: DataView, from: number, to: number, type: number): number {
   for (let at = from; at < to; ) {
     const next = attributeEnd(view, at, to);
     if (next < 0) return -1;
@@ -304,10 +304,10 @@ function find(view: DataView, from: number, to: number, type: number): number {
 }
 
 /** End of an attribute that `find` has found. */
-const end = (view: DataView, at: number): number => at + view.getUint16(at, HOST_LITTLE_ENDIAN);
+export const end = (view: DataView, at: number): number => at + view.getUint16(at, HOST_LITTLE_ENDIAN);
 
 /** The big-endian number of this type, or -1. */
-function number(view: DataView, from: number, to: number, type: number): number {
+export function number(view: DataView, from: number, to: number, type: number): number {
   const at = find(view, from, to, type);
   return at < 0 || end(view, at) - at < NLA_HEADER + 4 ? -1 : view.getUint32(at + NLA_HEADER);
 }

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { until } from '../../scripts/lab.js';
 import { ADDRESS, RouterLab } from '../../scripts/router-lab.js';
 import { Daemon, killRest } from '../support/daemon.ts';
 
@@ -12,15 +13,21 @@ afterAll(() => lab.close());
 const { vm, floating, outside } = ADDRESS;
 const PORT = 'ce705c24-c1ef-408a-bda3-7bbd946164ab';
 const PROJECT = '736672c700cd43e1bd321aeaf940365c';
+const INSIDE = '9882c485-b808-4a34-a3fb-b537642c66b2';
+const FWAAS_LOG = '7c1b0a1e-0000-4000-8000-000000000007';
 const LOG = '2e030f3a-e93d-4a76-bc60-1d11c0f6561b';
 
 const MAP = {
   floating_ips: [
     { ID: 'fip-1', 'Floating IP Address': floating, 'Fixed IP Address': vm, Port: PORT, Project: PROJECT },
   ],
-  ports: [{ ID: PORT, 'Fixed IP Addresses': [{ subnet_id: 's', ip_address: vm }] }],
+  ports: [
+    { ID: PORT, 'Fixed IP Addresses': [{ subnet_id: 's', ip_address: vm }] },
+    { ID: INSIDE, 'Fixed IP Addresses': [{ subnet_id: 's', ip_address: '192.168.21.1' }], Project: PROJECT },
+  ],
   logs: [
     { ID: LOG, Enabled: true, Event: 'DROP', Target: PORT, Project: PROJECT },
+    { ID: FWAAS_LOG, Enabled: true, Event: 'ALL', Target: INSIDE, Project: PROJECT },
     { ID: 'another', Enabled: true, Event: 'ACCEPT', Target: PORT, Project: PROJECT },
     { ID: 'off', Enabled: false, Event: 'ALL', Target: PORT, Project: PROJECT },
   ],
@@ -100,4 +107,47 @@ test('what the limit holds back is counted, and said in the log; what no rule ex
   expect(written + missing).toBe(50);
   expect(daemon.log).toMatch(new RegExp(`neutron1:NEUTRON: .*${missing} .*rate limit`));
   expect(daemon.log).toContain('1 stopped by neutron1:NEUTRON');
+});
+
+/** As neutron-fwaas's driver writes them (log.py, iptables_fwaas_v2.py): to group 0, a number for each port and event. */
+const fwaasRules = (dropped: string, accepted: string) => `*filter
+:neutron-l3-agent-accepted - [0:0]
+:neutron-l3-agent-dropped - [0:0]
+:neutron-l3-agent-iv4a1b2c3d4 - [0:0]
+-A neutron-l3-agent-accepted -i qr-9882c485-b8 -m limit --limit 100/sec --limit-burst 25 -j NFLOG --nflog-prefix ${accepted}
+-A neutron-l3-agent-accepted -o qr-9882c485-b8 -m limit --limit 100/sec --limit-burst 25 -j NFLOG --nflog-prefix ${accepted}
+-A neutron-l3-agent-accepted -j ACCEPT
+-A neutron-l3-agent-dropped -i qr-9882c485-b8 -m limit --limit 100/sec --limit-burst 25 -j NFLOG --nflog-prefix ${dropped}
+-A neutron-l3-agent-dropped -o qr-9882c485-b8 -m limit --limit 100/sec --limit-burst 25 -j NFLOG --nflog-prefix ${dropped}
+-A neutron-l3-agent-dropped -j DROP
+-A neutron-l3-agent-iv4a1b2c3d4 -p udp -m udp --dport 4001 -j neutron-l3-agent-accepted
+-A neutron-l3-agent-iv4a1b2c3d4 -p udp -m udp --dport 4002 -j neutron-l3-agent-dropped
+-A neutron-l3-agent-iv4a1b2c3d4 -p udp -m udp --dport 4003 -j NFLOG --nflog-prefix 77
+-I FORWARD -j neutron-l3-agent-iv4a1b2c3d4
+COMMIT
+`;
+
+test("the numbers of neutron-fwaas's rules are told by the chains they stand in, also after its agent has chosen new ones", async () => {
+  const restore = (rules: string) => lab.sh(`iptables-restore --noflush --wait <<'END'\n${rules}END`, lab.router);
+  const daemon = await Daemon.start(lab, configuration('rate_limit=0').replace('group=33', 'group=0'));
+  const told = async (port: number) => {
+    const line = await until(`a packet to ${port}`, () => {
+      lab.sh(`bash -c 'echo >/dev/udp/${floating}/${port}'`, lab.outside);
+      return daemon.folder
+        .read('neutron.log')
+        .split('\n')
+        .find((text) => text.includes(`dst_port=${port},`));
+    });
+    return LINE.exec(line as string)?.slice(3, 7);
+  };
+  restore(fwaasRules('12823226497704342389', '990011223344556677'));
+  expect(await told(4001)).toEqual(['ACCEPT', PROJECT, `'${FWAAS_LOG}'`, INSIDE]);
+  expect(await told(4002)).toEqual(['DROP', PROJECT, `'${FWAAS_LOG}'`, INSIDE]);
+  restore(fwaasRules('15', '18446744073709551615').replaceAll('4002', '4004'));
+  expect(await told(4004)).toEqual(['DROP', PROJECT, `'${FWAAS_LOG}'`, INSIDE]);
+  // A number in a chain that decides nothing stays one, and is filtered.
+  lab.sh(`bash -c 'echo >/dev/udp/${floating}/4003'`, lab.outside);
+  await until('the number is read', () => daemon.folder.read('packets.json').includes('"oob.prefix": "77"'));
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.folder.read('neutron.log')).not.toContain('dst_port=4003');
 });

@@ -19,6 +19,7 @@ const SERVER = '11111111-2222-4333-8444-555555555555';
 const CONFIGURATION = `[global]
 stack=ct1:NFCT,nat1:NAT,ip2str1:IP2STR,json1:JSON
 stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,neutron1:NEUTRON
+stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,json2:JSON
 [neutron]
 ovsdb="${socket}"
 [ct1]
@@ -30,6 +31,8 @@ group=33
 network_namespace_path="/run/netns/${lab.router}"
 [json1]
 file="/out/flows.json"
+[json2]
+file="/out/packets.json"
 [neutron1]
 file="/out/neutron.log"
 `;
@@ -121,4 +124,39 @@ test('a database that goes and comes back is followed again; until then its last
   await until('the new id', async () => (await flowOfPing(daemon, lab.vm, outside))['port.id'] === OTHER);
   expect(await daemon.stop()).toBe(0);
   expect(daemon.log).not.toContain('ovsdb');
+});
+
+test("each device that is a port's has its whole id where Open vSwitch has it; rfp- is named for a router, and has none", async () => {
+  const devices = ['qr-0a1b2c3d-11', 'qg-0a1b2c3d-22', 'sg-0a1b2c3d-33', 'ha-0a1b2c3d-44', 'rfp-82ff3e71-e'];
+  const idOf = (device: string) => `${device.slice(3)}00-4000-8000-00000000000${device.at(-1)}`;
+  const unknown = 'qr-0a1b2c3d-99';
+  for (const [i, device] of [...devices, unknown].entries()) {
+    lab.sh(
+      `ip link add ${device} type bridge; ip addr add 10.9.${i}.1/24 dev ${device}; ip link set ${device} up
+       iptables -I OUTPUT -o ${device} -p udp --dport 9 -j NFLOG --nflog-group 33 --nflog-threshold 1 --nflog-prefix 'ACCEPT '`,
+      lab.router,
+    );
+  }
+  // As Neutron's agent plugs them; the veth pair of rfp- is not plugged into a bridge.
+  for (const device of devices.filter((name) => !name.startsWith('rfp-')))
+    vsctl(`add-port br-int ${device} -- set Interface ${device} external_ids:iface-id=${idOf(device)}`);
+  const daemon = await Daemon.start(lab, CONFIGURATION);
+  const sent = [...devices, unknown];
+  /** Sends one datagram out by each. */
+  const ids = async () => {
+    const before = daemon.folder.lines('packets.json').length;
+    for (const i of sent.keys()) lab.sh(`bash -c 'echo >/dev/udp/10.9.${i}.2/9'`, lab.router);
+    const packets = await daemon.objects('packets.json', before + sent.length);
+    return Object.fromEntries(packets.slice(before).map((packet) => [packet['oob.out'], packet['oif.port.id']]));
+  };
+  await until('the database is read', async () => (await ids())[devices[0] as string] === idOf(devices[0] as string));
+  expect(await ids()).toEqual({
+    ...Object.fromEntries(devices.map((device) => [device, idOf(device)])),
+    'rfp-82ff3e71-e': undefined,
+    [unknown]: '0a1b2c3d-99',
+  });
+  expect(await daemon.stop()).toBe(0);
+  const lines = daemon.folder.lines('neutron.log').slice(-sent.length);
+  const ports = new Set(lines.map((line) => /, port=([^,]*),/.exec(line)?.[1]));
+  expect(ports).toEqual(new Set([...devices.slice(0, 4).map(idOf), '', '0a1b2c3d-99']));
 });
