@@ -1,4 +1,5 @@
-// Many floating IPs in one router: time until they are known, memory, what one change costs, and a look-up.
+// Many floating IPs in one router: time until they are known, memory, what a change costs and how long it holds all else up, and a
+// look-up.
 // node scripts/bench/floating-ips.js [floating IPs]
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,19 @@ import { FloatingIps } from '../../dist/router/floating-ips.js';
 const COUNT = Number(process.argv[2] ?? 10_000);
 const CHANGES = 5;
 const LOOKUPS = 2_000_000;
+/** Has the daemon answer how long its event loop was held up. */
+const MEASURED = [
+  '--import',
+  `data:text/javascript,${encodeURIComponent(`
+    import { monitorEventLoopDelay } from 'node:perf_hooks';
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    delay.enable();
+    process.on('message', () => {
+      process.send(delay.max < 0 ? 0 : Math.round(delay.max / 1e6));
+      delay.reset();
+    });
+    process.channel.unref();`)}`,
+];
 const name = `qrouter-bench${process.pid}`;
 const folder = mkdtempSync(join(tmpdir(), 'flowlogd-floating-'));
 const program = resolve(import.meta.dirname, '../../dist/main.js');
@@ -65,21 +79,39 @@ file="${folder}/fips.json"
 `,
   );
   const began = performance.now();
-  const child = spawn(process.execPath, [program, '-c', configuration], { stdio: 'inherit' });
+  /** @type {import('node:child_process').ChildProcess} */
+  const child = spawn(process.execPath, [...MEASURED, program, '-c', configuration], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
+  /** The longest time (ms) for which the daemon could do nothing else, since the last question. @returns {Promise<number>} */
+  const pause = () =>
+    new Promise((resolve) => {
+      child.once('message', (most) => resolve(Number(most)));
+      child.send('pause');
+    });
   try {
     const pid = child.pid ?? 0;
     await until('every floating IP', () => records() >= COUNT);
     const took = Math.round(performance.now() - began);
     console.log(`${COUNT} floating IPs: all written ${took} ms after the start, ${Math.round(memory(pid))} MB`);
-    for (let i = 0; i < CHANGES; i++) {
-      const before = { records: records(), cpu: cpu(pid) };
-      sh(
-        `ip netns exec ${name} iptables -t nat -I PREROUTING -d 10.200.0.${i} -j DNAT --to-destination 192.168.250.${i}`,
-      );
-      const changed = performance.now();
-      await until('the change', () => records() > before.records);
-      const told = Math.round(performance.now() - changed);
-      console.log(`one more: written ${told} ms after iptables ended, ${Math.round(cpu(pid) - before.cpu)} ms of CPU`);
+    for (const [what, command] of /** @type {const} */ ([
+      ['one more', '-I'],
+      ['one less', '-D'],
+    ])) {
+      for (let i = 0; i < CHANGES; i++) {
+        await setTimeout(200);
+        await pause();
+        const before = { records: records(), cpu: cpu(pid) };
+        const rule = `PREROUTING -d 10.200.0.${i} -j DNAT --to-destination 192.168.250.${i}`;
+        sh(`ip netns exec ${name} iptables -t nat ${command} ${rule}`);
+        const changed = performance.now();
+        await until('the change', () => records() > before.records);
+        const told = Math.round(performance.now() - changed);
+        await setTimeout(200);
+        console.log(
+          `${what}: written ${told} ms after iptables ended, ${Math.round(cpu(pid) - before.cpu)} ms of CPU, all else waited ${await pause()} ms at most`,
+        );
+      }
     }
   } finally {
     child.kill('SIGKILL');

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { ConfigError, formatProblem } from '../config/problem.ts';
 import type { Plan } from '../pipeline/plan.ts';
 import type { Capability } from '../system/capabilities.ts';
-import { tuneEngine } from '../system/engine.ts';
+import { endStart, tuneEngine } from '../system/engine.ts';
 import { type DaemonLog, openLog } from '../system/log.ts';
 import { lockPidFile, type PidFile } from '../system/pid-file.ts';
 import { notifyServiceManager } from '../system/service-manager.ts';
@@ -87,6 +87,7 @@ async function serve(loaded: Loaded, log: DaemonLog, user: string | undefined): 
     if (identity !== undefined) await crew.become(identity, capabilitiesFor(loaded.plans));
     const all = `${config.stacks.length} ${config.stacks.length === 1 ? 'stack' : 'stacks'} of ${config.file}`;
     log.notice(`flowlogd runs ${running < config.stacks.length ? `${running} of ` : ''}${all}`);
+    endStart();
     daemon.state = 'running';
     notifyServiceManager('READY=1');
     reportReady();

@@ -73,7 +73,7 @@ export default defineFilter({
       'What was translated, by the two tuples: dnat, snat, both, redirect (to the router itself) or none.',
     ),
     'nat.class': text(
-      'What for: fip-in, fip-out, snat, port-forward, hairpin, metadata, routed or local (from or to the router itself).',
+      'What for: fip-in, fip-out, snat, port-forward, hairpin (between two machines behind the router), metadata, routed or local (from or to the router itself).',
     ),
     'nat.floating_ip': text('Floating address of the connection or packet, if it has one.'),
     'nat.fixed_ip': text('Internal address behind the translation.'),
@@ -178,18 +178,22 @@ export default defineFilter({
         const local = router.own.has(view, os, length) || router.own.has(view, od, length);
         return classes.set(record, write['nat.class'], local ? LOCAL : ROUTED);
       }
-      const external = dnat ? od : rd;
-      const internal = dnat ? rs : os;
+      // Translated both ways between two machines behind the router it is a hairpin; otherwise the end that is outside says what it is.
+      const both = dnat && snat;
+      const fromOutside = both && router.isOutside(view, os, od, length);
+      const toInside = dnat && (fromOutside || !both || !router.isOutside(view, rs, od, length));
+      const external = toInside ? od : rd;
+      const internal = toInside ? rs : os;
       let what = HAIRPIN;
-      if (!snat) what = classOfDnat(record, external, internal, length);
-      else if (!dnat) what = classOfSnat(record, external, internal, length);
+      if (!toInside) what = classOfSnat(record, external, internal, length);
+      else if (!both || fromOutside) what = classOfDnat(record, external, internal, length);
       classes.set(record, write['nat.class'], what);
       setAddress(record, write['nat.fixed_ip'], fixedAt, internal, length);
       const size = setAddress(record, write['nat.external_ip'], externalAt, external, length);
       const floats = what !== SHARED && (what === FIP_IN || what === FIP_OUT || isFloating(record, external, length));
       if (floats) record.setBytes(write['nat.floating_ip'], externalAt, size);
       if (identities) names(record, view, identities, internal, floats ? external : -1, length);
-      const externalPort = dnat ? read['orig.l4.dport'] : read['reply.l4.dport'];
+      const externalPort = toInside ? read['orig.l4.dport'] : read['reply.l4.dport'];
       if (record.valid[externalPort] === 1) record.setNumber(write['nat.external_port'], value[externalPort]!);
     }
 

@@ -40,10 +40,10 @@ export default defineInput({
       record.setBytes(slot, at, writeIp(record.bytes, at, floating.bytes, from, length) - at);
     }
 
-    function onMapping(entry: number, holds: boolean): void {
-      clock.update();
-      record.setNumber(write['oob.time.sec'], clock.seconds);
-      record.setNumber(write['oob.time.usec'], clock.microseconds);
+    function onMapping(entry: number, holds: boolean, time: number): void {
+      if (starting) clock.update();
+      record.setNumber(write['oob.time.sec'], starting ? clock.seconds : Math.floor(time / 1000));
+      record.setNumber(write['oob.time.usec'], starting ? clock.microseconds : Math.floor((time % 1000) * 1000));
       record.setBytes(write['flowlogd.event'], holds ? words : words + 7, holds ? 7 : 9);
       const length = floating.lengthOf(entry);
       setAddress(write['nat.floating_ip'], floatingAt, floating.floatingAt(entry), length);

@@ -81,8 +81,10 @@ export default defineOutput({
       mode === 'file'
         ? fileSink(link, 'JSON', options.file, { inspect })
         : shared(() => peerSink({ ...options, mode }, `${id}:JSON`, log));
-    const head = new Head(options, upstream, clock, compat);
-    const fields = new Fields(upstream, options.boolean_label, compat);
+    const { head, fields } = formOfLines(upstream, () => ({
+      head: new Head(options, upstream, clock, compat),
+      fields: new Fields(upstream, options.boolean_label, compat),
+    }));
 
     function run(record: Record): boolean {
       const { buffer } = sink;
@@ -103,6 +105,20 @@ export default defineOutput({
     };
   },
 });
+
+/** How lines are made of the keys of a stack. */
+interface LineForm {
+  readonly head: Head;
+  readonly fields: Fields;
+}
+const forms = new WeakMap<readonly UpstreamKey[], LineForm>();
+
+/** A stack that runs in hundreds of namespaces has the same keys in each: it makes its lines in one way. */
+function formOfLines(upstream: readonly UpstreamKey[], make: () => LineForm): LineForm {
+  const form = forms.get(upstream) ?? make();
+  forms.set(upstream, form);
+  return form;
+}
 
 /** What stands before the keys: version, time and device. All but the fraction of the second is text made once a second. */
 class Head {

@@ -5,10 +5,12 @@ const ENTRY = 32;
 const INTERNAL = 16;
 /** Mappings that are over and still remembered, at most: connections and packets that are reported late ask for them. */
 const HISTORY = 65_536; // 5 MB
+/** What a rule translated may be read up to this much (ms) before the news of the rule: nothing tells when the rule itself was made. */
+const NEWS_DELAY = 100;
 
 /**
  * Which floating address stood for which fixed address, from when to when (ms since 1970). Entries are numbered from 1; a
- * number holds until the next `retire`. What is over stays, within bounds: an event belongs to the mapping of its time.
+ * number holds until the next `forgetOld`. What is over stays, within bounds: an event belongs to the mapping of its time.
  */
 export class FloatingIps {
   #bytes = new Uint8Array(ENTRY * 64);
@@ -16,6 +18,8 @@ export class FloatingIps {
   #lengths = new Uint8Array(64);
   #since = new Float64Array(64);
   #until = new Float64Array(64);
+  /** When a rule that told the entry was deleted; 0 while none was. */
+  #doubted = new Float64Array(64);
   /** The entry before, of the same floating address and of the same fixed address. */
   #earlierFloating = new Int32Array(64);
   #earlierFixed = new Int32Array(64);
@@ -72,20 +76,12 @@ export class FloatingIps {
 
   /** The entry of a floating address that held at `time`; 0 when none did. */
   ofFloatingAt(view: DataView, at: number, length: number, time: number): number {
-    for (let entry = this.#byFloating.get(view, at, length); entry > 0; ) {
-      if (this.since(entry) <= time && time < this.until(entry)) return entry;
-      entry = this.#earlierFloating[entry - 1] as number;
-    }
-    return 0;
+    return this.#heldAt(time, this.#byFloating.get(view, at, length), this.#earlierFloating);
   }
 
   /** The entry of a fixed address that held at `time`; 0 when none did. */
   ofFixed(view: DataView, at: number, length: number, time: number): number {
-    for (let entry = this.#byFixed.get(view, at, length); entry > 0; ) {
-      if (this.since(entry) <= time && time < this.until(entry)) return entry;
-      entry = this.#earlierFixed[entry - 1] as number;
-    }
-    return 0;
+    return this.#heldAt(time, this.#byFixed.get(view, at, length), this.#earlierFixed);
   }
 
   /** Notes that a mapping holds in this round of reading the rules. Returns its entry when it is new, otherwise 0. */
@@ -93,6 +89,7 @@ export class FloatingIps {
     const known = this.ofPair(view, floating, fixed, length);
     if (known > 0 && this.until(known) === Number.POSITIVE_INFINITY) {
       this.#round[known - 1] = round;
+      this.#doubted[known - 1] = 0;
       return 0;
     }
     if (this.#count === this.#lengths.length) this.#grow();
@@ -105,20 +102,31 @@ export class FloatingIps {
     this.#lengths[index] = length;
     this.#since[index] = since;
     this.#until[index] = Number.POSITIVE_INFINITY;
+    this.#doubted[index] = 0;
     this.#round[index] = round;
     this.#link(entry);
     return entry;
   }
 
-  /** Ends the mappings that were not noted in this round, and tells each. */
+  /** A rule that told this pair was deleted at `time`: if it is not noted again, it was over then. */
+  doubt(view: DataView, floating: number, fixed: number, length: number, time: number): void {
+    const entry = this.ofPair(view, floating, fixed, length);
+    if (entry > 0) this.#doubted[entry - 1] ||= time;
+  }
+
+  /** Ends the mappings that were not noted in this round, at `until` where nothing tells exactly when, and tells each. */
   retire(round: number, until: number, onRetired: (entry: number) => void): void {
-    if (this.#retired > this.#history) this.#forgetOldest();
     for (let index = 0; index < this.#count; index++) {
       if (this.#until[index] !== Number.POSITIVE_INFINITY || this.#round[index] === round) continue;
-      this.#until[index] = until;
+      this.#until[index] = this.#doubted[index] || until;
       this.#retired++;
       onRetired(index + 1);
     }
+  }
+
+  /** Keeps the history within its bounds: numbers of entries hold until then. */
+  forgetOld(): void {
+    if (this.#retired > this.#history) this.#forgetOldest();
   }
 
   /** Tells every mapping that holds. */
@@ -126,6 +134,17 @@ export class FloatingIps {
     for (let index = 0; index < this.#count; index++) {
       if (this.#until[index] === Number.POSITIVE_INFINITY) onEntry(index + 1);
     }
+  }
+
+  /** Searches from the latest entry of an address on. Of one that began only after `time`, the news may have been late. */
+  #heldAt(time: number, latest: number, earlier: Int32Array): number {
+    let late = 0;
+    for (let entry = latest; entry > 0; entry = earlier[entry - 1] as number) {
+      const since = this.since(entry);
+      if (since <= time && time < this.until(entry)) return entry;
+      if (since > time && since - time <= NEWS_DELAY) late = entry;
+    }
+    return late;
   }
 
   #link(entry: number): void {
@@ -145,6 +164,7 @@ export class FloatingIps {
     this.#lengths = copied(new Uint8Array(size), this.#lengths);
     this.#since = copied(new Float64Array(size), this.#since);
     this.#until = copied(new Float64Array(size), this.#until);
+    this.#doubted = copied(new Float64Array(size), this.#doubted);
     this.#earlierFloating = copied(new Int32Array(size), this.#earlierFloating);
     this.#earlierFixed = copied(new Int32Array(size), this.#earlierFixed);
     this.#round = copied(new Int32Array(size), this.#round);
@@ -165,7 +185,8 @@ export class FloatingIps {
       }
       const to = this.#count++;
       this.#bytes.copyWithin(to * ENTRY, index * ENTRY, (index + 1) * ENTRY);
-      for (const column of [this.#lengths, this.#since, this.#until, this.#round]) column[to] = column[index] as number;
+      for (const column of [this.#lengths, this.#since, this.#until, this.#doubted, this.#round])
+        column[to] = column[index] as number;
       this.#link(to + 1);
     }
   }

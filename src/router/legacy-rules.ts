@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { parseSavedTranslations, type SavedTranslation } from '../wire/iptables-save.ts';
-import type { RuleVisitor } from './nat-rules.ts';
+import type { RuleListener } from './nat-rules.ts';
 
 const run = promisify(execFile);
 /** Changes come in bursts; legacy rules themselves send no news at all. */
@@ -51,11 +51,11 @@ export class LegacyRules {
   }
 
   /** Tells what was last read. */
-  visit(visitor: RuleVisitor): void {
+  visit(listener: Pick<RuleListener, 'onWhole' | 'onForward'>): void {
     for (const { external, internal, whole } of this.#found) {
       const both = new DataView(Uint8Array.of(...external, ...internal).buffer);
-      if (whole) visitor.onWhole(both, 0, external.length, external.length);
-      else visitor.onForward(both, 0, external.length);
+      if (whole) listener.onWhole(both, 0, external.length, external.length, false);
+      else listener.onForward(both, 0, external.length);
     }
   }
 

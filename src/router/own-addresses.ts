@@ -1,11 +1,14 @@
 import { NetlinkSocket } from '../system/netlink-socket.ts';
 import { align, messageEnd, messageType, NETLINK_ROUTE, NLMSG_DONE } from '../wire/netlink.ts';
 import {
+  askRoute,
   decodeLinkAddress,
+  deviceOfRoute,
   dumpAddresses,
   LinkAddress,
   RTM_DELADDR,
   RTM_NEWADDR,
+  RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV6_IFADDR,
 } from '../wire/rtnetlink.ts';
@@ -13,6 +16,8 @@ import { AddressMap } from './address-map.ts';
 
 const SLOT = 32 << 10;
 const SLOTS = 4;
+/** A device has a number of up to 22 bits here, so that it and a prefix length are one positive number. */
+const DEVICE = 0x3f_ffff;
 
 /** What is received is used at once, one namespace after the other: they share the memory for it. */
 const RECEIVED = new DataView(new ArrayBuffer(SLOT * SLOTS));
@@ -21,14 +26,16 @@ const RECEIVED = new DataView(new ArrayBuffer(SLOT * SLOTS));
 export class OwnAddresses {
   readonly #namespace: string | undefined;
   readonly #onChange: () => void;
-  /** Prefix length + 1 by address. */
-  readonly #prefixes = new AddressMap();
+  /** Device << 8 | prefix length + 1, by address. */
+  readonly #addresses = new AddressMap();
   readonly #view = RECEIVED;
   readonly #address = new LinkAddress();
   #socket: NetlinkSocket | undefined;
   #loaded: (() => void) | undefined;
   /** The batch has news, and not only what was there at the start. */
   #changed = false;
+  /** What the kernel answered to the question how an address is reached. */
+  #answer = 0;
 
   /** `onChange` is called after each batch of changes. */
   constructor(namespace: string | undefined, onChange: () => void) {
@@ -38,13 +45,26 @@ export class OwnAddresses {
 
   /** Whether the address is one of the namespace's own. */
   has(view: DataView, at: number, length: number): boolean {
-    return this.#prefixes.get(view, at, length) > 0;
+    return this.#addresses.get(view, at, length) > 0;
   }
 
   /** Whether it is that of a device with its network, such as a router's gateway, and not one held beside, as floating ones are (/32). */
   isPrimary(view: DataView, at: number, length: number): boolean {
-    const prefix = this.#prefixes.get(view, at, length);
+    const prefix = this.#addresses.get(view, at, length) & 0xff;
     return prefix > 0 && prefix - 1 < 8 * length;
+  }
+
+  /** Index of the device that has the address; 0 when none has. */
+  deviceOf(view: DataView, at: number, length: number): number {
+    return this.#addresses.get(view, at, length) >> 8;
+  }
+
+  /** Index of the device by which the kernel sends to an address; 0 when it would not. A request each time. */
+  deviceTowards(view: DataView, at: number, length: number): number {
+    this.#answer = 0;
+    this.#socket?.send(askRoute(new Uint8Array(view.buffer, view.byteOffset + at, length), 0));
+    this.#socket?.drain();
+    return this.#answer & DEVICE;
   }
 
   /** Subscribes to address events, then reads all addresses; resolves when they are known. Throws ErrnoException. */
@@ -90,7 +110,7 @@ export class OwnAddresses {
   }
 
   #dump(): void {
-    this.#prefixes.clear();
+    this.#addresses.clear();
     this.#socket?.send(dumpAddresses(0));
   }
 
@@ -100,6 +120,7 @@ export class OwnAddresses {
       if (next < 0) return;
       const type = messageType(this.#view, at);
       if (type === RTM_NEWADDR || type === RTM_DELADDR) this.#onAddress(at, next);
+      else if (type === RTM_NEWROUTE) this.#answer = deviceOfRoute(this.#view, at, next);
       else if (type === NLMSG_DONE) {
         this.#loaded?.();
         this.#loaded = undefined;
@@ -113,7 +134,8 @@ export class OwnAddresses {
     if (!decodeLinkAddress(this.#view, start, end, address) || address.addressLength === 0) return;
     this.#changed = this.#loaded === undefined;
     const { addressOffset, addressLength } = address;
-    if (address.deleted) this.#prefixes.delete(this.#view, addressOffset, addressLength);
-    else this.#prefixes.set(this.#view, addressOffset, addressLength, address.prefixLength + 1);
+    const value = ((address.index & DEVICE) << 8) | (address.prefixLength + 1);
+    if (address.deleted) this.#addresses.delete(this.#view, addressOffset, addressLength);
+    else this.#addresses.set(this.#view, addressOffset, addressLength, value);
   }
 }

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { AddressMap } from './address-map.ts';
 import { FloatingIps } from './floating-ips.ts';
 import { LegacyRules } from './legacy-rules.ts';
-import { NatRules, type RuleVisitor } from './nat-rules.ts';
+import { NatRules, type RuleListener } from './nat-rules.ts';
 import { Neighbours } from './neighbours.ts';
 import { OwnAddresses } from './own-addresses.ts';
 
@@ -31,19 +31,24 @@ export class Router {
   readonly #key: string;
   readonly #rules: NatRules;
   readonly #legacy: LegacyRules;
-  /** External addresses of which some ports are forwarded. */
-  readonly #forwards = new AddressMap();
+  /** External addresses of which some ports are forwarded: those known, and those found since reading began. */
+  #forwards = new AddressMap();
+  #found = this.#forwards;
   readonly #listeners = new Set<MappingListener>();
+  /** Mappings of which the listeners were not told that they began. */
+  readonly #untold = new Set<number>();
   #users = 0;
   #opened: Promise<void> | undefined;
+  #onFirst: (() => void) | undefined;
   #round = 0;
-  /** Nothing was read yet: what is found then has held since nobody knows when. */
-  #first = true;
+  /** What is being read has held at least since this time; 0 at first, when nobody knows since when. */
+  #since = 0;
+  #reading = false;
 
   private constructor(namespace: string | undefined, key: string) {
     this.#key = key;
-    this.#rules = new NatRules(namespace, () => this.#read());
-    this.#legacy = new LegacyRules(namespace, () => this.#read());
+    this.#rules = new NatRules(namespace, this.#onRules);
+    this.#legacy = new LegacyRules(namespace, () => this.#rules.read());
     this.neighbours = new Neighbours(namespace);
     this.own = new OwnAddresses(namespace, () => this.#legacy.look());
   }
@@ -60,7 +65,6 @@ export class Router {
     if (this.#users === 0 || --this.#users > 0) return;
     routers.delete(this.#key);
     this.#opened = undefined;
-    this.#first = true;
     this.#rules.close();
     this.#legacy.close();
     this.own.close();
@@ -71,7 +75,7 @@ export class Router {
   listen(listener: MappingListener): void {
     this.#listeners.add(listener);
     this.floating.forEach((entry) => {
-      listener(entry, true, this.floating.since(entry));
+      if (!this.#untold.has(entry)) listener(entry, true, this.floating.since(entry));
     });
   }
 
@@ -82,6 +86,12 @@ export class Router {
   /** Whether a rule sends some ports of this address elsewhere. */
   forwards(view: DataView, at: number, length: number): boolean {
     return this.#forwards.get(view, at, length) > 0;
+  }
+
+  /** Whether an address is outside: the kernel sends to it by the device that has this external address, or by which that is reached. */
+  isOutside(view: DataView, at: number, external: number, length: number): boolean {
+    const outward = this.own.deviceOf(view, external, length) || this.own.deviceTowards(view, external, length);
+    return outward > 0 && this.own.deviceTowards(view, at, length) === outward;
   }
 
   /** Whether the kernel did not show the rules: what they say is then not known. */
@@ -105,37 +115,61 @@ export class Router {
       this.close();
       throw error;
     }
-    this.#read();
+    this.#since = 0;
+    await new Promise<void>((resolve) => {
+      this.#onFirst = resolve;
+      this.#rules.read();
+    });
     // Where nf_tables translates nothing, the rules may be those of iptables-legacy.
     if (this.floating.size === 0 && this.#forwards.size === 0) this.#legacy.look();
-    this.#first = false;
   }
 
-  #read(): void {
-    const began: number[] = [];
-    const now = Date.now();
-    const since = this.#first ? 0 : now;
-    const visitor: RuleVisitor = {
-      begin: () => {
-        this.#round++;
-        this.#forwards.clear();
-      },
-      onWhole: (view, external, internal, length) => {
-        const entry = this.floating.note(view, external, internal, length, since, this.#round);
-        if (entry > 0) began.push(entry);
-      },
-      onForward: (view, external, length) => this.#forwards.set(view, external, length, 1),
-    };
-    if (!this.#rules.read(visitor)) return;
-    this.#legacy.visit(visitor);
-    const fresh = new Set(began);
-    const tell = (entry: number, holds: boolean) => {
-      for (const listener of this.#listeners) listener(entry, holds, since);
-    };
-    this.floating.retire(this.#round, now, (entry) => {
-      if (!fresh.delete(entry)) tell(entry, false);
-    });
-    for (const entry of fresh) tell(entry, true);
+  readonly #onRules: RuleListener = {
+    onReading: () => {
+      this.#reading = true;
+      this.#round++;
+      if (this.#onFirst === undefined) this.#since = Date.now();
+      this.#found = new AddressMap();
+    },
+    onWhole: (view, external, internal, length, isNews) => {
+      const since = isNews ? Date.now() : this.#since;
+      const entry = this.floating.note(view, external, internal, length, since, this.#round);
+      if (entry > 0) this.#untold.add(entry);
+    },
+    onWholeGone: (view, external, internal, length) =>
+      this.floating.doubt(view, external, internal, length, Date.now()),
+    onForward: (view, external, length) => {
+      this.#found.set(view, external, length, 1);
+      this.#forwards.set(view, external, length, 1);
+    },
+    onNews: () => {
+      if (!this.#reading) this.#tellBegun();
+    },
+    onRead: (isWhole) => this.#onRead(isWhole),
+  };
+
+  #onRead(isWhole: boolean): void {
+    if (isWhole) {
+      this.#legacy.visit(this.#onRules);
+      this.#forwards = this.#found;
+      this.floating.retire(this.#round, this.#since || Date.now(), (entry) => {
+        if (!this.#untold.delete(entry)) this.#tell(entry, false, this.floating.until(entry));
+      });
+    }
+    this.#reading = false;
+    this.#tellBegun();
+    this.floating.forgetOld();
+    this.#onFirst?.();
+    this.#onFirst = undefined;
+  }
+
+  #tellBegun(): void {
+    for (const entry of this.#untold) this.#tell(entry, true, this.floating.since(entry));
+    this.#untold.clear();
+  }
+
+  #tell(entry: number, holds: boolean, time: number): void {
+    for (const listener of this.#listeners) listener(entry, holds, time);
   }
 }
 

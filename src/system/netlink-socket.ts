@@ -132,6 +132,11 @@ export class NetlinkSocket {
     this.#pump.drain();
   }
 
+  /** Hands over at once what fits a turn, the answer to a request that was just sent first of all; the rest comes by itself. */
+  turn(): void {
+    this.#pump.turn();
+  }
+
   /** Ends what `start` began; called by the handler, the batch in hand is still handed over. The kernel goes on queueing. */
   stop(): void {
     this.#pump.stop();

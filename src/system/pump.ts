@@ -108,6 +108,11 @@ export class Pump {
     this.#read(this.#handler, Math.max(most, BATCHES_FULL_BUFFER));
   }
 
+  /** Hands over what fits a turn of what the kernel has queued by now; the rest comes by itself. */
+  turn(): void {
+    if (this.#handler !== undefined) this.#read(this.#handler, BATCHES);
+  }
+
   /** Calls the handler no more; called by the handler, the batch in hand is still handed over. */
   stop(): void {
     this.#handler = undefined;

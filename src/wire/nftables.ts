@@ -20,8 +20,10 @@ import { beginRequest, NFNL_HEADER, NFNL_SUBSYS_NFTABLES, NFPROTO_UNSPEC } from 
 const NFTABLES = NFNL_SUBSYS_NFTABLES << 8;
 export const NFT_MSG_NEWRULE = NFTABLES | 6;
 export const NFT_MSG_GETRULE = NFTABLES | 7;
+export const NFT_MSG_DELRULE = NFTABLES | 8;
 export const NFT_MSG_NEWSETELEM = NFTABLES | 12;
 export const NFT_MSG_GETSETELEM = NFTABLES | 13;
+export const NFT_MSG_DELSETELEM = NFTABLES | 14;
 
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_EXPRESSIONS = 4;
@@ -216,9 +218,13 @@ class RuleReader {
 
 const reader = new RuleReader();
 
-/** Decodes an NFT_MSG_NEWRULE message between `start` and `end`; false when it translates no destination by its address, or is malformed. */
+/**
+ * Decodes an NFT_MSG_NEWRULE message between `start` and `end`, or the NFT_MSG_DELRULE that has the same in it; false when the rule
+ * translates no destination by its address, or is malformed.
+ */
 export function decodeTranslation(view: DataView, start: number, stop: number, into: Translation): boolean {
-  if (messageType(view, start) !== NFT_MSG_NEWRULE || stop - start < NFNL_HEADER) return false;
+  const type = messageType(view, start);
+  if ((type !== NFT_MSG_NEWRULE && type !== NFT_MSG_DELRULE) || stop - start < NFNL_HEADER) return false;
   into.family = view.getUint8(start + NLMSG_HEADER);
   const table = find(view, start + NFNL_HEADER, stop, NFTA_RULE_TABLE);
   const list = find(view, start + NFNL_HEADER, stop, NFTA_RULE_EXPRESSIONS);
@@ -242,7 +248,23 @@ export function decodeTranslation(view: DataView, start: number, stop: number, i
   return false;
 }
 
-/** Hands each pair of an NFT_MSG_NEWSETELEM message on, key and value of one length; false when the map has ranges, or is malformed. */
+/** The set that an NFT_MSG_NEWSETELEM or NFT_MSG_DELSETELEM message is of, as `nameOfSet` has it; undefined when it is malformed. */
+export function setOfElements(view: DataView, start: number, stop: number): string | undefined {
+  if (stop - start < NFNL_HEADER) return undefined;
+  const table = find(view, start + NFNL_HEADER, stop, NFTA_SET_ELEM_LIST_TABLE);
+  const set = find(view, start + NFNL_HEADER, stop, NFTA_SET_ELEM_LIST_SET);
+  if (table < 0 || set < 0) return undefined;
+  return nameOfSet(
+    view.getUint8(start + NLMSG_HEADER),
+    textOf(view, table + NLA_HEADER, end(view, table)),
+    textOf(view, set + NLA_HEADER, end(view, set)),
+  );
+}
+
+/** One text for a set of a table of a family. */
+export const nameOfSet = (family: number, table: string, set: string): string => `${family} ${table} ${set}`;
+
+/** Hands each pair of an NFT_MSG_NEWSETELEM or NFT_MSG_DELSETELEM message on, key and value of one length; false when the map has ranges, or is malformed. */
 export function decodePairs(
   view: DataView,
   start: number,

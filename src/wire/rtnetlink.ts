@@ -11,7 +11,7 @@ import {
   stringLength,
 } from './netlink.ts';
 
-/** Network devices, their addresses and their neighbours (linux/rtnetlink.h, if_link.h, if_addr.h, neighbour.h). Integers are in the machine's byte order. */
+/** Network devices, their addresses, routes and neighbours (linux/rtnetlink.h, if_link.h, if_addr.h, neighbour.h). Integers are in the machine's byte order. */
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
@@ -19,6 +19,8 @@ export const RTM_GETLINK = 18;
 export const RTM_NEWADDR = 20;
 export const RTM_DELADDR = 21;
 export const RTM_GETADDR = 22;
+export const RTM_NEWROUTE = 24;
+export const RTM_GETROUTE = 26;
 export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
@@ -28,6 +30,9 @@ export const RTNLGRP_LINK = 1;
 export const RTNLGRP_NEIGH = 3;
 export const RTNLGRP_IPV4_IFADDR = 5;
 export const RTNLGRP_IPV6_IFADDR = 9;
+
+const AF_INET = 2;
+const AF_INET6 = 10;
 
 /** Flag of a device that is up. */
 export const IFF_UP = 1;
@@ -40,6 +45,11 @@ export const IFA_LOCAL = 2;
 const IFINFOMSG = 16;
 /** Size of struct ifaddrmsg: family u8, prefix length u8, flags u8, scope u8, index u32. */
 const IFADDRMSG = 8;
+/** Size of struct rtmsg: family, destination length, source length, tos, table, protocol, scope and type u8, flags u32. */
+const RTMSG = 12;
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTN_UNICAST = 1;
 /** Size of struct ndmsg: family u8, padding, index s32, state u16, flags u8, type u8. */
 const NDMSG = 12;
 const NDA_DST = 1;
@@ -153,6 +163,30 @@ export function decodeLinkAddress(view: DataView, start: number, end: number, in
     at += align(to - at);
   }
   return true;
+}
+
+/** Asks how an address of 4 or 16 bytes is reached; answered with one RTM_NEWROUTE message, or an error when it is not. */
+export function askRoute(address: Uint8Array, sequence: number): Uint8Array {
+  const header = new Uint8Array(RTMSG);
+  header[0] = address.length === 4 ? AF_INET : AF_INET6;
+  header[1] = 8 * address.length;
+  return new MessageBuilder().message(RTM_GETROUTE, 0, sequence).raw(header).bytes(RTA_DST, address).finish();
+}
+
+/** Index of the device by which the RTM_NEWROUTE message between `start` and `end` leads away; 0 when it does not, or is malformed. */
+export function deviceOfRoute(view: DataView, start: number, end: number): number {
+  const header = start + NLMSG_HEADER;
+  if (messageType(view, start) !== RTM_NEWROUTE || end - header < RTMSG) return 0;
+  if (view.getUint8(header + 7) !== RTN_UNICAST) return 0;
+  for (let at = header + RTMSG; at < end; ) {
+    const to = attributeEnd(view, at, end);
+    if (to < 0) return 0;
+    if (attributeType(view, at) === RTA_OIF && to - at === NLA_HEADER + 4) {
+      return view.getInt32(at + NLA_HEADER, HOST_LITTLE_ENDIAN);
+    }
+    at += align(to - at);
+  }
+  return 0;
 }
 
 /** Asks for all neighbours; answered with RTM_NEWNEIGH messages and NLMSG_DONE. */

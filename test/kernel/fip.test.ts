@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
+import { Router } from '../../src/router/router.ts';
 import { Daemon, killRest } from '../support/daemon.ts';
 
 const lab = new Lab();
@@ -101,9 +102,9 @@ test('rules of iptables-legacy are found when the address comes', async () => {
   expect(await daemon.stop()).toBe(0);
 });
 
-test('10,000 floating addresses are read, and a change among them is told alone', async () => {
-  const name = lab.namespace('fip-many');
-  const many = Array.from({ length: 10_000 }, (_, i) => [`10.5.${i >> 8}.${i & 255}`, `192.168.${i >> 8}.${i & 255}`]);
+/** Gives a namespace that many floating addresses, with the three rules that Neutron has for each. */
+function addMany(name: string, count: number): void {
+  const many = Array.from({ length: count }, (_, i) => [`10.5.${i >> 8}.${i & 255}`, `192.168.${i >> 8}.${i & 255}`]);
   const file = join(lab.directory, 'many');
   const rules = many.flatMap(([floating, fixed]) => [
     `-A PREROUTING -d ${floating}/32 -j DNAT --to-destination ${fixed}`,
@@ -112,6 +113,11 @@ test('10,000 floating addresses are read, and a change among them is told alone'
   ]);
   writeFileSync(file, `*nat\n${rules.join('\n')}\nCOMMIT\n`);
   lab.sh(`iptables-restore <${file}`, name);
+}
+
+test('10,000 floating addresses are read, and a change among them is told alone', async () => {
+  const name = lab.namespace('fip-many');
+  addMany(name, 10_000);
   const daemon = await Daemon.start(lab, configuration(name));
   await daemon.lines('fip.json', 10_000);
   lab.sh('iptables -t nat -D PREROUTING -d 10.5.1.2/32 -j DNAT --to-destination 192.168.1.2', name);
@@ -124,6 +130,43 @@ test('10,000 floating addresses are read, and a change among them is told alone'
   await until('the new mapping', () => daemon.folder.read('fip.json').includes('"192.168.9.9"'));
   expect(performance.now() - started).toBeLessThan(10_000);
   expect(await daemon.stop()).toBe(0);
+});
+
+test('many rules are read in turns, between which there is time for all else; what is added meanwhile is known at once', async () => {
+  const name = lab.namespace('fip-turns');
+  addMany(name, 5000);
+  const router = Router.of(`/run/netns/${name}`);
+  await router.open();
+  try {
+    expect(router.floating.size).toBe(5000);
+    const told: string[] = [];
+    const textAt = (at: number) => router.floating.bytes.subarray(at, at + 4).join('.');
+    const listener = (entry: number, holds: boolean) => {
+      const { floating } = router;
+      told.push(`${holds} ${textAt(floating.floatingAt(entry))} ${textAt(floating.fixedAt(entry))}`);
+    };
+    router.listen(listener);
+    told.length = 0;
+    lab.sh('iptables -t nat -D PREROUTING -d 10.5.1.2/32 -j DNAT --to-destination 192.168.1.2', name);
+    lab.sh('iptables -t nat -D OUTPUT -d 10.5.1.2/32 -j DNAT --to-destination 192.168.1.2', name);
+    router.refresh();
+    // It is being read, and the old mappings hold.
+    const pair = new DataView(Uint8Array.of(10, 5, 1, 2, 192, 168, 1, 2, 10, 9, 9, 9, 192, 168, 9, 9).buffer);
+    expect(told).toEqual([]);
+    expect(router.floating.until(router.floating.ofPair(pair, 0, 4, 4))).toBe(Number.POSITIVE_INFINITY);
+    lab.sh('iptables -t nat -A PREROUTING -d 10.9.9.9/32 -j DNAT --to-destination 192.168.9.9', name);
+    router.refresh();
+    expect(router.floating.ofPair(pair, 8, 12, 4)).toBeGreaterThan(0);
+    let turns = 0;
+    while (told.length < 2) {
+      await new Promise((resolve) => setImmediate(resolve));
+      turns++;
+    }
+    expect(turns).toBeGreaterThan(3);
+    expect(told).toEqual(['false 10.5.1.2 192.168.1.2', 'true 10.9.9.9 192.168.9.9']);
+  } finally {
+    router.close();
+  }
 });
 
 test('a daemon that gave up root goes on reading the rules', async () => {

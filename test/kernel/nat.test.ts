@@ -34,6 +34,34 @@ afterEach(async () => {
 });
 afterAll(() => lab.close());
 
+/** The address scope of both networks of the lab, in the upper half of every mark. */
+const SCOPE = 0x400_0000;
+
+/** The end of the connection to this port. */
+const endOf = (daemon: Daemon, port: number): Promise<Flow> =>
+  until(`the end of the connection to port ${port}`, () => {
+    lab.connections(); // makes the kernel remove what has timed out
+    const lines = daemon.folder.read('flows.json').split('\n').slice(0, -1);
+    return lines
+      .map((line) => JSON.parse(line) as Flow)
+      .find((flow) => flow['ct.event'] === 4 && flow['orig.l4.dport'] === port);
+  });
+
+test('connections of each class keep the mark of their address scope, and their NAT record is right', async () => {
+  const daemon = await Daemon.start(lab, CONFIGURATION);
+  await lab.exchange(lab.outside, 'tcp', floating, 80);
+  await lab.exchange(lab.vm, 'tcp', outside, 443);
+  await lab.exchange(lab.outside, 'tcp', gateway, 2222);
+  lab.sh('conntrack -F 2>/dev/null', lab.router);
+  const ends = await Promise.all([80, 443, 2222].map((port) => endOf(daemon, port)));
+  expect(ends.map((end) => [end['nat.class'], end['nat.fixed_ip'], end['ct.mark']])).toEqual([
+    ['fip-in', vm, SCOPE],
+    ['fip-out', vm, SCOPE],
+    ['port-forward', other, SCOPE],
+  ]);
+  expect(await daemon.stop()).toBe(0);
+});
+
 /** The NAT keys of the one new connection to this address and port (0: a ping). */
 async function natOf(daemon: Daemon, target: string, port: number, source?: string): Promise<Flow> {
   const isIt = (flow: Flow) =>
@@ -140,32 +168,116 @@ test('a hairpin and a question for metadata are told from the rest', async () =>
   expect(await daemon.stop()).toBe(0);
 });
 
+describe('translated both ways, it is a hairpin only between two machines behind the router', () => {
+  /** Has these rules in the table nat first, and takes them away afterwards. */
+  async function withRules(rules: readonly string[], body: (daemon: Daemon) => Promise<void>): Promise<void> {
+    const each = (what: string) => rules.map((rule) => `iptables -w -t nat ${what} ${rule}`).join('; ');
+    lab.sh(each('-I'), lab.router);
+    try {
+      const daemon = await Daemon.start(lab, CONFIGURATION);
+      await body(daemon);
+      expect(await daemon.stop()).toBe(0);
+    } finally {
+      lab.sh(each('-D'), lab.router);
+    }
+  }
+  const hairpin = { 'nat.type': 'both', 'nat.class': 'hairpin', 'nat.floating_ip': floating, 'nat.fixed_ip': vm };
+
+  test('between machines with a floating IP each, and from a machine to its own', async () => {
+    const second = '10.5.150.83';
+    const rules = [
+      `PREROUTING -d ${second}/32 -j DNAT --to-destination ${other}`,
+      `neutron-l3-agent-float-snat -s ${other}/32 -j SNAT --to-source ${second} --random-fully`,
+    ];
+    await withRules(rules, async (daemon) => {
+      await lab.exchange(lab.other, 'tcp', floating, 80);
+      expect(await natOf(daemon, floating, 80, other)).toMatchObject(hairpin);
+      await lab.exchange(lab.vm, 'tcp', floating, 80);
+      expect(await natOf(daemon, floating, 80, vm)).toMatchObject(hairpin);
+    });
+  });
+
+  test('from a network behind another router inside', async () => {
+    const far = '10.99.0.7';
+    lab.sh(`ip addr add ${far}/32 dev lo`, lab.other);
+    lab.sh(`ip route add ${far}/32 via ${other}`, lab.router);
+    try {
+      await withRules([], async (daemon) => {
+        lab.sh(`ping -q -n -c 1 -W 5 -I ${far} ${floating}`, lab.other);
+        expect(await natOf(daemon, floating, 0, far)).toMatchObject(hairpin);
+      });
+    } finally {
+      lab.sh(`ip route del ${far}/32`, lab.router);
+      lab.sh(`ip addr del ${far}/32 dev lo`, lab.other);
+    }
+  });
+
+  test('not from outside through a router that hides its clients from the machines', async () => {
+    const rules = [
+      `POSTROUTING -s ${outside} -d ${vm} -j SNAT --to-source 192.168.21.1`,
+      `POSTROUTING -s ${outside} -d ${other} -j SNAT --to-source ${gateway}`,
+    ];
+    await withRules(rules, async (daemon) => {
+      await lab.exchange(lab.outside, 'tcp', floating, 80);
+      expect(await natOf(daemon, floating, 80)).toEqual({
+        'nat.type': 'both',
+        'nat.class': 'fip-in',
+        'nat.floating_ip': floating,
+        'nat.external_ip': floating,
+        'nat.external_port': 80,
+        'nat.fixed_ip': vm,
+      });
+      await lab.exchange(lab.outside, 'tcp', gateway, 2222);
+      expect(await natOf(daemon, gateway, 2222)).toEqual({
+        'nat.type': 'both',
+        'nat.class': 'port-forward',
+        'nat.external_ip': gateway,
+        'nat.external_port': 2222,
+        'nat.fixed_ip': other,
+      });
+    });
+  });
+
+  test('not from inside to an outside address that another outside machine answers for', async () => {
+    const elsewhere = '10.5.0.9';
+    const rule = `PREROUTING -d ${elsewhere}/32 -p tcp --dport 80 -j DNAT --to-destination ${outside}:443`;
+    await withRules([rule], async (daemon) => {
+      await lab.exchange(lab.other, 'tcp', elsewhere, 80);
+      expect(await natOf(daemon, elsewhere, 80, other)).toEqual({
+        'nat.type': 'both',
+        'nat.class': 'snat',
+        'nat.external_ip': gateway,
+        'nat.external_port': expect.any(Number),
+        'nat.fixed_ip': other,
+      });
+      await lab.exchange(lab.vm, 'tcp', elsewhere, 80);
+      expect(await natOf(daemon, elsewhere, 80, vm)).toMatchObject({
+        'nat.class': 'fip-out',
+        'nat.floating_ip': floating,
+        'nat.fixed_ip': vm,
+      });
+    });
+  });
+});
+
 test('a connection says how long it was, and why it ended', async () => {
   const daemon = await Daemon.start(lab, CONFIGURATION);
-  const endOf = (port: number) =>
-    until(`the end of the connection to port ${port}`, () => {
-      lab.connections(); // makes the kernel remove what has timed out
-      const lines = daemon.folder.read('flows.json').split('\n').slice(0, -1);
-      return lines
-        .map((line) => JSON.parse(line) as Flow)
-        .find((flow) => flow['ct.event'] === 4 && flow['orig.l4.dport'] === port);
-    });
   await lab.exchange(lab.outside, 'tcp', floating, 80);
-  const closed = await endOf(80);
+  const closed = await endOf(daemon, 80);
   expect(closed['flow.end_reason']).toBe('tcp-close');
   expect(closed['flow.duration']).toBeGreaterThan(1000);
   expect(closed['nat.class']).toBe('fip-in');
 
   await expect(lab.exchange(lab.outside, 'tcp', floating, 81)).rejects.toThrow();
-  expect((await endOf(81))['flow.end_reason']).toBe('reset');
+  expect((await endOf(daemon, 81))['flow.end_reason']).toBe('reset');
 
   lab.send(lab.vm, 'udp', outside, 9999);
-  expect((await endOf(9999))['flow.end_reason']).toBe('timeout');
+  expect((await endOf(daemon, 9999))['flow.end_reason']).toBe('timeout');
 
   lab.send(lab.vm, 'udp', outside, 9998);
   await until('the connection is there', () => lab.connections().some((line) => line.includes('dport=9998')));
   lab.sh('conntrack -D -p udp --orig-port-dst 9998 2>/dev/null', lab.router);
-  expect((await endOf(9998))['flow.end_reason']).toBe('deleted by userspace');
+  expect((await endOf(daemon, 9998))['flow.end_reason']).toBe('deleted by userspace');
   expect(await daemon.stop()).toBe(0);
 });
 
@@ -263,6 +375,9 @@ test('between networks of one address scope a connection is routed; one from ano
   const daemon = await Daemon.start(lab, CONFIGURATION);
   await lab.exchange(lab.outside, 'tcp', other, 22);
   expect(await natOf(daemon, other, 22)).toEqual({ 'nat.type': 'none', 'nat.class': 'routed' });
+  // The mark of the scope is kept on the connection in POSTROUTING, after its begin was told.
+  lab.sh('conntrack -D -p tcp --orig-port-dst 22 2>/dev/null', lab.router);
+  expect(await endOf(daemon, 22)).toMatchObject({ 'ct.mark': SCOPE, 'nat.class': 'routed' });
 
   lab.sh(`${scope('-D', '0x4000000')}; ${scope('-I', '0x4010000')}`, lab.router);
   try {

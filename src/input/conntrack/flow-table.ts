@@ -12,7 +12,7 @@ import {
 import type { Moment } from './flow-record.ts';
 
 /** Entries in one chunk: the table grows by chunks and is never copied. Small ones, because there may be a table for each namespace. */
-const CHUNK_BITS = 10;
+const CHUNK_BITS = 7;
 const CHUNK = 1 << CHUNK_BITS;
 const CHUNK_MASK = CHUNK - 1;
 
@@ -48,7 +48,7 @@ export class FlowTable {
   readonly #limit: number;
   readonly #chunks: Uint32Array[] = [];
   /** Index + 1 of the first entry of each bucket. */
-  #buckets = new Int32Array(1 << 10);
+  #buckets = new Int32Array(CHUNK);
   #free = -1;
   #used = 0;
   /** Connections in the table. */

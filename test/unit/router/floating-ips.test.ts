@@ -42,12 +42,28 @@ test('a floating address that moves belongs to each fixed address at its time', 
   expect(ips.ofPair(both('192.168.21.73'), 0, 4, 4)).toBe(a);
   expect(ips.ofPair(both('192.168.21.74'), 0, 4, 4)).toBe(b);
   expect(ips.ofPair(both('192.168.21.75'), 0, 4, 4)).toBe(0);
-  expect([999, 1000, 1999, 2000].map((time) => ips.ofFixed(view('192.168.21.73'), 0, 4, time))).toEqual([0, a, a, 0]);
-  expect([1999, 2000, 9999].map((time) => ips.ofFixed(view('192.168.21.74'), 0, 4, time))).toEqual([0, b, b]);
+  expect([1000, 1999, 2000].map((time) => ips.ofFixed(view('192.168.21.73'), 0, 4, time))).toEqual([a, a, 0]);
+  // News of a rule come a little later than what it translated, but never stand against what is known of that time.
+  expect([899, 900, 999].map((time) => ips.ofFixed(view('192.168.21.73'), 0, 4, time))).toEqual([0, a, a]);
+  expect([1999, 2000].map((time) => ips.ofFloatingAt(view('10.5.150.82'), 0, 4, time))).toEqual([a, b]);
+  expect([1899, 2000, 9999].map((time) => ips.ofFixed(view('192.168.21.74'), 0, 4, time))).toEqual([0, b, b]);
   // And back again.
   const again = ips.note(both('192.168.21.73'), 0, 4, 4, 3000, 3);
   ips.retire(3, 3000, () => {});
   expect([1500, 2500, 3500].map((time) => ips.ofFixed(view('192.168.21.73'), 0, 4, time))).toEqual([a, 0, again]);
+});
+
+test('a mapping of which a rule is deleted was over then, unless another rule still tells it', () => {
+  const ips = new FloatingIps();
+  const both = view('10.5.150.82', '192.168.21.73');
+  const entry = ips.note(both, 0, 4, 4, 1000, 1);
+  ips.doubt(both, 0, 4, 4, 2000);
+  expect(ips.note(both, 0, 4, 4, 2100, 2)).toBe(0);
+  ips.retire(2, 2100, () => expect.fail('it still holds'));
+  ips.doubt(both, 0, 4, 4, 3000);
+  ips.doubt(both, 0, 4, 4, 3100);
+  ips.retire(3, 3200, () => {});
+  expect(ips.until(entry)).toBe(3000);
 });
 
 test('what is over is forgotten in the end, and what holds never', () => {
@@ -59,6 +75,7 @@ test('what is over is forgotten in the end, and what holds never', () => {
     const moving = view('10.5.150.83', `172.16.${(round >> 8) & 255}.${round & 255}`);
     ips.note(moving, 0, 4, 4, round, round);
     ips.retire(round, round, () => {});
+    ips.forgetOld();
   }
   expect(ips.size).toBe(2);
   expect(ips.bytes.length).toBeLessThan(4096 * 32);
