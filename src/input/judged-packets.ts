@@ -16,6 +16,20 @@ const TABLE = PACKET + NETWORK + TRANSPORT;
 const CHAIN = TABLE + LONGEST_NAME;
 const PLACE = CHAIN + LONGEST_NAME;
 
+const NUMBERS = [
+  'linkLength',
+  'packetLength',
+  'indev',
+  'indevType',
+  'outdev',
+  'mark',
+  'connection',
+  'tableLength',
+  'chainLength',
+  'handleHigh',
+  'handleLow',
+] as const;
+
 /**
  * What is known of packets whose verdict is not: their headers, and who let them pass last. A packet's place is that of its trace's
  * number, so that nothing is looked for; who comes to a place that is taken takes it, and the one before is undecided.
@@ -86,6 +100,14 @@ export class JudgedPackets {
   /** Its verdict is known. */
   end(place: number): void {
     this.#open[place] = 0;
+  }
+
+  /** Goes on with the packets of another one, who gets no more verdicts. */
+  takeOver(other: JudgedPackets): void {
+    this.#bytes.set(other.#bytes.subarray(other.#start, other.#start + PLACES * PLACE), this.#start);
+    this.#ids.set(other.#ids);
+    this.#open.set(other.#open);
+    for (const name of NUMBERS) this[name].set(other[name]);
   }
 
   /** No verdict comes any more. */

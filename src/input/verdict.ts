@@ -35,6 +35,12 @@ const FORWARD_BEFORE = 'forward_before'.length;
 
 const WORDS = 'dropacceptrulepolicyDROP ACCEPT ';
 
+/** What goes on when the stacks of an input change: the socket, and the packets that still await their verdict. */
+interface Inheritance {
+  readonly socket: NetlinkSocket;
+  readonly packets: JudgedPackets;
+}
+
 /**
  * The rules are looked after in one namespace after the other, and nobody waits for it: nft takes some 20 ms in each, and there may be
  * hundreds.
@@ -248,11 +254,21 @@ export default defineInput({
     }
 
     return {
-      start() {
-        const on = open();
+      start(inherited) {
+        const before = inherited as Inheritance | undefined;
+        const on = before?.socket ?? open();
         socket = on;
-        listening.begin(on, 0, { onDatagram, onBatchEnd });
+        if (before !== undefined) packets.takeOver(before.packets);
+        listening.begin(on, before === undefined ? 0 : on.drops(), { onDatagram, onBatchEnd });
         rules = rules.then(provideRules);
+      },
+      handOver(): Inheritance | undefined {
+        if (socket === undefined) return undefined;
+        socket.stop();
+        listening.end();
+        const left = { socket, packets };
+        socket = undefined;
+        return left;
       },
       stop() {
         if (socket === undefined) return;

@@ -106,7 +106,8 @@ function checkShape(steps: readonly Step[], file: string, catalog: readonly Plug
     if (index === 0 && plugin.role !== 'input') {
       report(step, `a stack begins with an input, and ${name} is ${article(plugin.role)}`);
     }
-    if (index > 0 && plugin.role === 'input') report(step, `${name} is an input: it can only begin a stack`);
+    if (index > 0 && plugin.role === 'input')
+      report(step, `${name} is an input: it can only begin a stack, as in ${plugin.example}`);
     if (index === steps.length - 1 && plugin.role !== 'output') {
       report(step, `a stack ends with an output, and ${name} is ${article(plugin.role)}`);
     }

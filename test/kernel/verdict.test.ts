@@ -1,5 +1,5 @@
 // What the firewall said of each new connection, under a router as Neutron makes it, and the rules of `flowlogd audit`.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { until } from '../../scripts/lab.js';
 import { ADDRESS, ADDRESS_IPV6, RouterLab } from '../../scripts/router-lab.js';
@@ -187,8 +187,7 @@ test('what is for the router itself, what is rejected, and IPv6 are judged too',
 });
 
 /** Gives a namespace a neighbour that sends datagrams to port 9; what goes over loopback has passed OUTPUT, and is no new connection. */
-function neighbourOf(name: string): (count: number) => void {
-  const neighbour = lab.namespace('audit-neighbour');
+function neighbourOf(name: string, neighbour = lab.namespace('audit-neighbour')): (count: number) => void {
   lab.cable([neighbour, 'eth0'], [name, 'eth0']);
   lab.sh('ip addr add 192.0.2.2/24 dev eth0', neighbour);
   lab.sh('ip addr add 192.0.2.1/24 dev eth0', name);
@@ -260,6 +259,42 @@ file="/out/packets.json"
   expect(await inside('show')).toBe(
     'this namespace: installed; forward 0 seen, 0 judged, 0 let through; input 20 seen, 3 judged, 0 let through\n',
   );
+  expect(daemon.log).not.toContain('without a verdict');
+});
+
+test('a reload under traffic loses no verdict, of a stack whose output changes', async () => {
+  const name = lab.namespace('audit-reload');
+  expect((await audit('install', '--netns', name, '--limit', '1000000/second')).stdout).toBe(`${name}: installed\n`);
+  lab.sh('iptables -A INPUT -p udp --dport 9 -j DROP', name);
+  const neighbour = lab.namespace('audit-neighbour');
+  neighbourOf(name, neighbour);
+  const text = (file: string) => `[global]
+stack=verdict1:VERDICT,base1:BASE,ip2str1:IP2STR,json1:JSON
+[verdict1]
+network_namespace_path="/run/netns/${name}"
+netlink_socket_buffer_size=128M
+[json1]
+file="/out/${file}.json"
+`;
+  const daemon = await Daemon.start(lab, text('0'));
+  const verdicts = () => ['0', '1'].flatMap((file) => daemon.folder.read(`${file}.json`).split('\n').filter(Boolean));
+  const packets = 4000;
+  const loop = `for ((i = 0; i < ${packets}; i++)); do echo $i >/dev/udp/192.0.2.1/9; done`;
+  const sending = lab.start(['bash', '-c', loop], neighbour);
+  const sent = new Promise((done) => sending.once('close', done));
+  for (let i = 1; i <= 10; i++) {
+    const seen = verdicts().length;
+    const written = readFileSync(daemon.folder.configuration, 'utf8');
+    const next = written.replace(/\/[01]\.json/, `/${i % 2}.json`);
+    writeFileSync(daemon.folder.configuration, next);
+    daemon.signal('SIGHUP');
+    await daemon.logged('was read again: verdict1:VERDICT changed', i);
+    await until('more verdicts', () => verdicts().length > seen || seen === packets);
+  }
+  await sent;
+  await until('every verdict', () => verdicts().length >= packets);
+  expect(await daemon.stop()).toBe(0);
+  expect(verdicts()).toHaveLength(packets);
   expect(daemon.log).not.toContain('without a verdict');
 });
 

@@ -24,7 +24,11 @@ export class TestInput {
   /** What the output was told to be missing. */
   readonly gaps: Gap[] = [];
 
-  constructor(plugin: InputPlugin, options: Readonly<Record<string, unknown>> = {}, { compat = false } = {}) {
+  constructor(
+    plugin: InputPlugin,
+    options: Readonly<Record<string, unknown>> = {},
+    { compat = false, memory = new Memory(32 << 20) } = {},
+  ) {
     const catcher = defineOutput({
       name: 'CATCHER',
       summary: 'For a test.',
@@ -43,7 +47,7 @@ export class TestInput {
     const at = (level: string) => (message: string) => void this.log.push(`${level}: ${message}`);
     const log = { debug() {}, info: at('info'), notice: at('notice'), error: at('error'), isDebug: () => false };
     const source = linkSource(plans[0], {
-      memory: new Memory(32 << 20),
+      memory,
       log,
       clock: new Clock(),
       compat,
@@ -53,8 +57,9 @@ export class TestInput {
     this.ledger = source.counts;
   }
 
-  async start(): Promise<this> {
-    await this.service.start?.();
+  /** As another one's heir, if it is given what that one handed over. */
+  async start(inherited?: unknown): Promise<this> {
+    await this.service.start?.(inherited);
     return this;
   }
 }

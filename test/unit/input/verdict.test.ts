@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import verdict from '../../../src/input/verdict.ts';
+import { Memory } from '../../../src/pipeline/memory.ts';
 import type { InputPlugin } from '../../../src/pipeline/plugin.ts';
 import { MessageBuilder } from '../../../src/wire/message-builder.ts';
 import { beginRequest, NFNLGRP_NFTRACE, NFPROTO_INET } from '../../../src/wire/nfnetlink.ts';
@@ -196,4 +197,24 @@ test('the numbers of attributes are those of this machine’s headers', () => {
   );
   expect(cases.length).toBeGreaterThan(10);
   for (const [, number, name] of cases) expect(names[Number(number)]).toBe(name);
+});
+
+test('its heir goes on with the socket, and with a packet that awaits its verdict', async () => {
+  const memory = new Memory(32 << 20);
+  const going = await new TestInput(verdict as unknown as InputPlugin, {}, { memory }).start();
+  const socket = kernel.sockets.at(-1) as FakeSocket;
+  socket.bring(begin(5));
+  await kernel.idle();
+  const coming = await new TestInput(verdict as unknown as InputPlugin, {}, { memory }).start(
+    going.service.handOver?.(),
+  );
+  expect(kernel.sockets.at(-1)).toBe(socket);
+  socket.bring(filter(5, NF_DROP));
+  await kernel.idle();
+  expect(coming.events).toMatchObject([
+    { 'verdict.action': 'drop', 'verdict.chain': 'fw', 'raw.mac': LINK.toString('hex') },
+  ]);
+  await going.service.stop?.();
+  await coming.service.stop?.();
+  expect([going, coming].map(({ service }) => service.counters?.()['packets without a verdict'])).toEqual([0, 0]);
 });

@@ -216,7 +216,7 @@ describe('problems', () => {
   test('an output in the middle and an input behind the beginning are told so', () => {
     expect(problemsOf('raw:RAW,x:ANY,y:ANY')).toEqual([[1, 9, 'error', 'x:ANY is an output: it can only end a stack']]);
     expect(problemsOf('raw:RAW,flow:FLOW,y:ANY')).toEqual([
-      [1, 9, 'error', 'flow:FLOW is an input: it can only begin a stack'],
+      [1, 9, 'error', 'flow:FLOW is an input: it can only begin a stack, as in '],
     ]);
   });
 
