@@ -36,6 +36,9 @@ function inForeground({ configFile, pidFile, user, logLevel, verbose }: RunArgum
   ];
 }
 
+/** Whether this is the background process: nobody hears what it says to stdout, nor to stderr once it runs. */
+export const isInBackground = (): boolean => process.send !== undefined;
+
 /** In the background process: tells the one that started it that everything runs. */
 export function reportReady(): void {
   process.send?.('ready');

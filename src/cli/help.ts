@@ -55,8 +55,8 @@ ${ASKING}
 ${DONE}`,
   },
   info: {
-    usage: 'info [PLUGIN]',
-    does: "list the plugins, or one plugin's options and keys",
+    usage: 'info [PLUGIN | SECTION]',
+    does: "list the plugins, or one's options and keys; those of [global], too",
     more: 'ulogd_output_JSON.so is accepted for JSON.\n',
   },
   'who-had': {

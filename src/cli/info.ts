@@ -1,9 +1,10 @@
 import { suggestion } from '../config/nearest.ts';
-import type { OptionSpec } from '../config/option.ts';
+import type { OptionSpec, OptionSpecs } from '../config/option.ts';
 import { pluginOfPath } from '../config/plugin-name.ts';
 import type { KeySpecs, KeyType, ReadSpecs } from '../pipeline/key.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
 import { loadCatalog, loadPlugin, pluginNames } from './registry.ts';
+import { type ConfigSection, SECTIONS } from './sections.ts';
 
 /** ulogd's words for types, as `ulogd --info` prints them. */
 const TYPE_WORDS: Readonly<Record<KeyType, string>> = {
@@ -18,15 +19,25 @@ const TYPE_WORDS: Readonly<Record<KeyType, string>> = {
   raw: 'raw data',
 };
 
-/** `flowlogd info [PLUGIN]`: the plugins there are, or one plugin's options and keys; 1 if there is none of that name. */
+/**
+ * `flowlogd info [NAME]`: the plugins and the sections that are no plugin's, or the options and keys of one of them; 1 if
+ * there is none of that name.
+ */
 export async function info(name?: string): Promise<number> {
   if (name === undefined) {
     process.stdout.write(overview(await loadCatalog()));
     return 0;
   }
+  const section = SECTIONS.find((one) => one.name === name.replace(/^\[(.*)\]$/, '$1'));
+  if (section !== undefined) {
+    process.stdout.write(describeSection(section));
+    return 0;
+  }
   const plugin = await loadPlugin(pluginOfPath(name) ?? name);
   if (!plugin) {
-    process.stderr.write(`flowlogd: there is no plugin "${name}"${suggestion(name, pluginNames)}\n`);
+    process.stderr.write(
+      `flowlogd: there is no plugin "${name}"${suggestion(name, [...pluginNames, ...SECTIONS.map((one) => one.name)])}\n`,
+    );
     return 1;
   }
   process.stdout.write(describe(plugin));
@@ -35,13 +46,20 @@ export async function info(name?: string): Promise<number> {
 
 function overview(catalog: readonly Plugin[]): string {
   const width = Math.max(...catalog.map(({ name }) => name.length)) + 2;
+  const lines = (all: readonly { readonly name: string; readonly summary: string }[]) =>
+    all.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}\n`).join('');
   const part = (role: Plugin['role'], title: string) =>
-    `${title}:\n${catalog
-      .filter((plugin) => plugin.role === role)
-      .map(({ name, summary }) => `  ${name.padEnd(width)}${summary}\n`)
-      .join('')}`;
-  return `${part('input', 'Inputs')}${part('filter', 'Filters')}${part('output', 'Outputs')}`;
+    `${title}:\n${lines(catalog.filter((plugin) => plugin.role === role))}`;
+  const sections = `Sections of the configuration:\n${lines(SECTIONS)}`;
+  return `${part('input', 'Inputs')}${part('filter', 'Filters')}${part('output', 'Outputs')}${sections}`;
 }
+
+function describeSection({ name, summary, options }: ConfigSection): string {
+  return [`Section: [${name}]`, `         ${summary}`, 'Config options:', ...optionLines(options), ''].join('\n');
+}
+
+const optionLines = (options: OptionSpecs): string[] =>
+  Object.entries(options).map(([name, spec]) => `\t${optionLine(name, spec)}`);
 
 function describe(plugin: Plugin): string {
   const reads = plugin.role === 'input' ? undefined : plugin.reads;
@@ -51,7 +69,7 @@ function describe(plugin: Plugin): string {
     `      ${plugin.summary}`,
     `Example: ${plugin.example}`,
     'Config options:',
-    ...Object.entries(plugin.options).map(([name, spec]) => `\t${optionLine(name, spec)}`),
+    ...optionLines(plugin.options),
     'Input keys:',
     ...inputLines(reads),
     'Output keys:',
@@ -72,7 +90,7 @@ function shownDefault(spec: OptionSpec): string {
 }
 
 function limits(spec: OptionSpec): string {
-  if (spec.type === 'int' && spec.unit) return ` ${spec.unit}`;
+  if (spec.type === 'int' && spec.unit) return `, in ${spec.unit}`;
   if (spec.type === 'choice') return `, one of ${spec.choices.join(' ')}`;
   return spec.type === 'secret' ? ', or env:NAME or file:PATH' : '';
 }

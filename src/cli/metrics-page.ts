@@ -51,17 +51,29 @@ class Metrics {
     this.#add(this.#client.Counter, name, help, values);
   }
 
-  /** A value that goes up and down. */
+  /** An amount that goes up and down. */
   gauge(name: string, help: string, values: Values): void {
     this.#add(this.#client.Gauge, name, help, values);
   }
 
+  /** A value of which the worst counts where several destinations have one name, as those of each namespace have. */
+  worst(pick: (a: number, b: number) => number, name: string, help: string, values: Values): void {
+    const picked = new Map<string, readonly [Labels, number]>();
+    for (const [labels, value] of values) {
+      const key = JSON.stringify(labels);
+      const [, before = value] = picked.get(key) ?? [];
+      if (value !== undefined) picked.set(key, [labels, pick(value, before as number)]);
+    }
+    this.#add(this.#client.Gauge, name, help, [...picked.values()]);
+  }
+
+  /** What has the same labels is added up. */
   #add(kind: PromClient['Counter' | 'Gauge'], name: string, help: string, values: Values): void {
     const known = values.filter((pair): pair is [Labels, number] => pair[1] !== undefined);
     const [first] = known;
     if (first === undefined) return; // a metric without labels would be shown as 0
     const metric = new kind({ name, help, labelNames: Object.keys(first[0]), registers: [this.#registry] });
-    for (const [labels, value] of known) metric.inc(labels, value); // two destinations of one name are added up
+    for (const [labels, value] of known) metric.inc(labels, value);
   }
 }
 
@@ -161,14 +173,16 @@ function addInputs(metrics: Metrics, inputs: readonly InputSnapshot[]): void {
 function addOutputs(metrics: Metrics, outputs: readonly OutputSnapshot[]): void {
   const each = (value: (output: OutputSnapshot) => number | undefined): Values =>
     outputs.map((output) => [{ output: output.name }, value(output)]);
-  metrics.gauge(
+  metrics.worst(
+    Math.min,
     'flowlogd_output_up',
-    '1 when the output runs.',
+    '1 when the output runs, in all namespaces.',
     each(({ failure }) => (failure === undefined ? 1 : 0)),
   );
-  metrics.gauge(
+  metrics.worst(
+    Math.min,
     'flowlogd_output_connected',
-    '1 when the destination can be reached.',
+    '1 when the destination can be reached, from all namespaces.',
     each(({ connected }) => (connected === undefined ? undefined : Number(connected))),
   );
   metrics.counter(
@@ -206,7 +220,8 @@ function addOutputs(metrics: Metrics, outputs: readonly OutputSnapshot[]): void 
     'Attempts beyond the first.',
     each(({ retries }) => retries),
   );
-  metrics.gauge(
+  metrics.worst(
+    Math.max,
     'flowlogd_output_lag_seconds',
     'Age of the oldest event that waits.',
     each(({ lag }) => (lag === undefined ? undefined : lag / 1000)),

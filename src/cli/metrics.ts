@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { parseListenAddress } from '../config/listen-address.ts';
 import { type Pages, plainPage, WebServer } from '../control/web-server.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
@@ -70,7 +71,7 @@ const namespacesOf = ({ inputs }: Snapshot): Set<string> =>
 /** Reads the conntrack of each namespace. One that cannot be read is told of once, and missing from the page. */
 class Meters {
   readonly #log: DaemonLog;
-  readonly #standing = new Map<string, ConntrackMeter>();
+  readonly #standing = new Map<string, { readonly meter: ConntrackMeter; readonly inode: number | undefined }>();
   readonly #failed = new Set<string>();
 
   constructor(log: DaemonLog) {
@@ -80,20 +81,20 @@ class Meters {
   /** Keeps a meter open from now on. In others none stays: an open socket keeps a namespace alive that was deleted. */
   keep(namespace: string): void {
     const meter = this.#open(namespace);
-    if (meter !== undefined) this.#standing.set(namespace, meter);
+    if (meter !== undefined) this.#standing.set(namespace, { meter, inode: inodeOf(namespace) });
   }
 
   /** One after the other: they share the memory for it, and there may be hundreds. */
   async read(namespaces: ReadonlySet<string>): Promise<NamespaceReading[]> {
-    for (const [namespace, meter] of this.#standing) {
-      if (namespaces.has(namespace)) continue;
+    for (const [namespace, { meter, inode }] of this.#standing) {
+      if (namespaces.has(namespace) && inodeOf(namespace) === inode) continue;
       meter.close();
       this.#standing.delete(namespace);
     }
     for (const namespace of this.#failed) if (!namespaces.has(namespace)) this.#failed.delete(namespace);
     const readings: NamespaceReading[] = [];
     for (const namespace of namespaces) {
-      const standing = this.#standing.get(namespace);
+      const standing = this.#standing.get(namespace)?.meter;
       const meter = standing ?? this.#open(namespace);
       const reading = await meter?.read().catch(() => undefined);
       if (meter !== standing) meter?.close();
@@ -103,7 +104,7 @@ class Meters {
   }
 
   close(): void {
-    for (const meter of this.#standing.values()) meter.close();
+    for (const { meter } of this.#standing.values()) meter.close();
     this.#standing.clear();
   }
 
@@ -118,3 +119,7 @@ class Meters {
     }
   }
 }
+
+/** Which namespace the file stands for; another one of the same name has another number. */
+const inodeOf = (namespace: string): number | undefined =>
+  namespace === '' ? undefined : statSync(namespace, { throwIfNoEntry: false })?.ino;

@@ -99,10 +99,7 @@ export class NamespaceStacks {
     if (instance === undefined) return;
     this.#instances.delete(name);
     const { source } = instance;
-    await this.#runner.change([source], [], () => {
-      const now = Date.now();
-      source.tell({ end: true, input: this.plan.input.step.id, from: now, to: now, lost: 0, exact: true, cause });
-    });
+    await this.#runner.change([source], [], () => tellEnd(source, cause));
     this.#environment.log.info(`${source.name}: detached, ${source.counts.received} events`);
   }
 
@@ -127,4 +124,10 @@ export class NamespaceStacks {
       };
     });
   }
+}
+
+/** Has the outputs of a source say that nothing more comes of it. */
+export function tellEnd(source: Source, cause: string): void {
+  const now = Date.now();
+  source.tell({ end: true, input: source.plan.input.step.id, from: now, to: now, lost: 0, exact: true, cause });
 }

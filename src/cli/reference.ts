@@ -1,11 +1,10 @@
-import { GLOBAL_OPTIONS } from '../config/global.ts';
-import { NEUTRON_OPTIONS } from '../config/neutron.ts';
 import type { IntOption, OptionSpec, OptionSpecs } from '../config/option.ts';
 import type { KeySpec, KeySpecs, KeyType } from '../pipeline/key.ts';
 import type { FilterPlugin, InputPlugin, Plugin } from '../pipeline/plugin.ts';
 import { linkTo, page, table } from './markdown.ts';
 import { ulogdPage, ulogdSummary } from './reference-ulogd.ts';
 import { loadCatalog } from './registry.ts';
+import { SECTIONS } from './sections.ts';
 
 const ALL_BITS = 0xffffffff;
 
@@ -22,20 +21,17 @@ grammar of the file.
 bytes. JSON leaves out \`ip\` and \`raw\`: [IP2STR](ip2str.md) and [HWHDR](hwhdr.md) make text of them. IPFIX numbers are
 information elements of IANA; with a slash, the vendor comes first (21373 is Netfilter).`;
 
+/** There is a plugin NEUTRON. */
+const SECTION_PAGES = { global: 'global.md', neutron: 'neutron-section.md' } as const;
+
 /** The pages of docs/reference by file name, made from what the plugins declare. */
 export async function referencePages(): Promise<Map<string, string>> {
   const catalog = await loadCatalog();
   const pages = new Map<string, string>();
   pages.set('README.md', index(catalog));
-  pages.set('global.md', page('[global]', 'Options of the whole daemon.', optionTable(GLOBAL_OPTIONS)));
-  pages.set(
-    'neutron-section.md',
-    page(
-      '[neutron]',
-      'Where the names of what Neutron has come from; this section serves every stack.',
-      optionTable(NEUTRON_OPTIONS),
-    ),
-  );
+  for (const { name, summary, options } of SECTIONS) {
+    pages.set(SECTION_PAGES[name], page(`[${name}]`, summary, optionTable(options)));
+  }
   pages.set(
     'keys.md',
     page('Keys', 'Every key, the plugins that write it and those that ask for it.', keyIndex(catalog)),

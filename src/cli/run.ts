@@ -9,7 +9,7 @@ import { lockPidFile, type PidFile } from '../system/pid-file.ts';
 import { notifyServiceManager } from '../system/service-manager.ts';
 import { lookUpUser } from '../system/user.ts';
 import type { RunArguments } from './arguments.ts';
-import { reportReady, runInBackground } from './background.ts';
+import { isInBackground, reportReady, runInBackground } from './background.ts';
 import { openControl } from './control.ts';
 import { type Crew, SoloCrew } from './crew.ts';
 import type { Daemon } from './daemon-status.ts';
@@ -32,9 +32,10 @@ export async function run(args: RunArguments): Promise<number> {
   const loaded = await loadOrReport(configFile);
   if (!loaded) return 1;
   const { global } = loaded.config;
+  const logfile = logfileOf(loaded);
   let log: DaemonLog;
   try {
-    log = openLog(global.logfile, args.logLevel ?? global.loglevel, args.verbose);
+    log = openLog(logfile, args.logLevel ?? global.loglevel, args.verbose);
   } catch (error) {
     process.stderr.write(`flowlogd: cannot open the log: ${(error as Error).message}\n`);
     return 2;
@@ -45,11 +46,18 @@ export async function run(args: RunArguments): Promise<number> {
     return await serve(loaded, log, args.user);
   } catch (error) {
     log.fatal((error as Error).message);
-    if (global.logfile !== '') process.stderr.write(`flowlogd: ${(error as Error).message}\n`);
+    if (logfile !== '') process.stderr.write(`flowlogd: ${(error as Error).message}\n`);
     return 1;
   } finally {
     pidFile?.remove();
   }
+}
+
+/** Where the log goes: in the background to syslog, where the configuration says nothing or a terminal that we leave. */
+function logfileOf({ config: { file, global } }: Loaded): string {
+  if (!isInBackground() || (global.logfile !== '' && global.logfile !== 'stdout')) return global.logfile;
+  process.stderr.write(`flowlogd: ${file} names no logfile: in the background the log goes to syslog\n`);
+  return 'syslog';
 }
 
 async function loadOrReport(configFile: string): Promise<Loaded | undefined> {

@@ -7,7 +7,7 @@ import type { SpoolArguments } from './arguments.ts';
 /** Looks into a spool, or empties it; returns the exit code: 1 for damage and for what cannot be done. */
 export function spool({ action, directory }: SpoolArguments): number {
   try {
-    readdirSync(directory); // says what is wrong with it, if anything
+    readdirSync(directory); // throws what is wrong with it, if anything
     switch (action) {
       case 'ls':
         list(inspectSpool(directory));
@@ -20,9 +20,18 @@ export function spool({ action, directory }: SpoolArguments): number {
         return drop(directory);
     }
   } catch (error) {
-    process.stderr.write(`flowlogd: ${(error as Error).message}\n`);
+    process.stderr.write(`flowlogd: ${reasonOf(error as NodeJS.ErrnoException, directory)}\n`);
     return 1;
   }
+}
+
+function reasonOf({ code, syscall, message }: NodeJS.ErrnoException, directory: string): string {
+  if (syscall !== 'scandir') return message;
+  if (code === 'ENOENT')
+    return `there is no spool ${directory}: a daemon makes it when it starts with spool= of that path`;
+  if (code === 'ENOTDIR') return `${directory} is no directory, and so no spool`;
+  if (code === 'EACCES') return `no right to read the spool ${directory}: it takes root, or the daemon's user or group`;
+  return message;
 }
 
 function list(segments: readonly SegmentReport[]): void {

@@ -9,7 +9,8 @@ import type { Snapshot } from '../pipeline/snapshot.ts';
 import { hasCapability } from '../system/capabilities.ts';
 import { Clock } from '../system/clock.ts';
 import { Namespaces, NETNS } from '../system/namespaces.ts';
-import { type Attached, NamespaceStacks } from './namespace-stacks.ts';
+import { FixedNamespaces } from './fixed-namespaces.ts';
+import { type Attached, NamespaceStacks, tellEnd } from './namespace-stacks.ts';
 import { followedNames } from './namespace-steps.ts';
 import { summary } from './summary.ts';
 
@@ -28,10 +29,13 @@ export class Stacks {
   readonly #environment: Environment;
   readonly #runner: Runner;
   /** What runs for each plan, by the plan's identity. */
-  #sources: ReadonlyMap<string, Source> = new Map();
+  #sources = new Map<string, Source>();
   /** Plans that follow namespaces, by the plan's identity. */
   #following: ReadonlyMap<string, NamespaceStacks> = new Map();
   #namespaces: Namespaces | undefined;
+  readonly #fixed = new FixedNamespaces((path) => void this.#renew(path));
+  /** Sources that are replaced because their namespace was: one after the other. */
+  #renewing: Promise<unknown> = Promise.resolve();
   #isStopped = false;
 
   constructor({ global, neutron }: Config, log: Log) {
@@ -57,7 +61,7 @@ export class Stacks {
     const followers = await this.#follow(plans.filter(follows));
     const wanted = new Map(plans.filter((plan) => !follows(plan)).map((plan) => [planIdentity(plan), plan]));
     const isKept = (identity: string, source: Source) =>
-      wanted.has(identity) && this.#runner.failureOf(source) === undefined;
+      wanted.has(identity) && this.#runner.failureOf(source) === undefined && !source.isGone();
     const kept = new Map([...this.#sources].filter(([identity, source]) => isKept(identity, source)));
     const going = [...this.#sources].filter(([identity]) => !kept.has(identity)).map(([, source]) => source);
     const coming = new Map(
@@ -67,6 +71,7 @@ export class Stacks {
     );
     this.#sources = new Map([...kept, ...coming]);
     const outputs = await this.#runner.change(going, [...coming.values()]);
+    if (!this.#isStopped) this.#fixed.watch([...this.#sources.values()].flatMap(({ namespace = [] }) => namespace));
     await this.#watch();
     return outputs + followers.reduce((sum, one) => sum + one.outputs, 0);
   }
@@ -122,6 +127,26 @@ export class Stacks {
     await Promise.all(attaching);
   }
 
+  /** Has inputs that name this file listen in the namespace that it stands for now; while there is none, they do not run. */
+  #renew(path: string): Promise<unknown> {
+    this.#renewing = this.#renewing.then(async () => {
+      for (const [identity, source] of this.#sources) {
+        if (this.#isStopped || source.namespace !== path || !source.isGone()) continue;
+        const ran = this.#runner.failureOf(source) === undefined;
+        const coming = linkSource(source.plan, this.#environment);
+        this.#sources.set(identity, coming);
+        await this.#runner.change(
+          [source],
+          [coming],
+          () => ran && tellEnd(source, `network namespace ${path} is gone`),
+        );
+        if (this.#runner.failureOf(coming) === undefined) this.#log.notice(`${coming.name}: listens in ${path} again`);
+        else if (!hasCapability('CAP_SYS_ADMIN')) this.#log.error(`${coming.name}: ${NO_RIGHT}`);
+      }
+    });
+    return this.#renewing;
+  }
+
   /** SIGHUP: every file is opened again under its name. */
   reopen(): void {
     this.#runner.reopen();
@@ -168,6 +193,7 @@ export class Stacks {
   stop(): Promise<void> {
     this.#isStopped = true;
     this.#namespaces?.stop();
+    this.#fixed.stop();
     return this.#runner.stop();
   }
 }

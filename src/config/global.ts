@@ -66,6 +66,15 @@ export const GLOBAL_OPTIONS = {
   },
 } as const satisfies OptionSpecs;
 
+const OF_NFLOG = (option: string) => `ulogd 1 had it; write ${option} into the section of the NFLOG input`;
+
+/** What ulogd 1 had in its one section. */
+const ULOGD1: Readonly<Record<string, string>> = {
+  nlgroup: OF_NFLOG('group='),
+  rmem: OF_NFLOG('netlink_socket_buffer_size='),
+  bufsize: OF_NFLOG('netlink_socket_buffer_size='),
+};
+
 /** Bytes of a unix socket's path (sun_path of unix(7), with the zero behind it). */
 const SOCKET_PATH = 107;
 
@@ -94,7 +103,7 @@ export type GlobalValues = OptionValues<typeof GLOBAL_OPTIONS>;
 export function readGlobal(section: Section, known: readonly string[]): Resolved<typeof GLOBAL_OPTIONS> {
   // Whether an unknown key is an error, a key says.
   const resolve = (compat: boolean) =>
-    resolveOptions(section, GLOBAL_OPTIONS, { at: { ...section, id: section.name }, compat });
+    resolveOptions(section, GLOBAL_OPTIONS, { at: { ...section, id: section.name }, compat, hints: ULOGD1 });
   const strict = resolve(false);
   const { values, problems } = strict.values.compat === '' ? strict : resolve(true);
   for (const { file, line, valueColumn, value } of values.plugin) {

@@ -100,6 +100,15 @@ export interface Resolved<Specs> {
   readonly problems: Problem[];
 }
 
+/** What `resolveOptions` has to know besides. */
+interface Circumstances {
+  readonly at: Asker;
+  /** Take what ulogd 2.0.8 took. */
+  readonly compat: boolean;
+  /** What to say of keys that are none, but that somebody may have from elsewhere. */
+  readonly hints?: Readonly<Record<string, string>>;
+}
+
 /**
  * The values of a section, with defaults for what it does not say; a missing section is all defaults. `compat` takes
  * what ulogd 2.0.8 took, such as keys that it did not know, with warnings, not errors.
@@ -107,7 +116,7 @@ export interface Resolved<Specs> {
 export function resolveOptions<const Specs extends OptionSpecs>(
   section: Section | undefined,
   specs: Specs,
-  { at, compat }: { readonly at: Asker; readonly compat: boolean },
+  { at, compat, hints = {} }: Circumstances,
 ): Resolved<Specs> {
   const problems: Problem[] = [];
   const given = new Map<string, Entry>();
@@ -121,7 +130,8 @@ export function resolveOptions<const Specs extends OptionSpecs>(
 
     const spec = Object.hasOwn(specs, key) ? specs[key] : undefined;
     if (!spec) {
-      report(entry.column, `unknown option${suggestion(key, Object.keys(specs))}`, compat ? 'warning' : 'error');
+      const hint = Object.hasOwn(hints, key) ? `; ${hints[key]}` : suggestion(key, Object.keys(specs));
+      report(entry.column, `unknown option${hint}`, compat ? 'warning' : 'error');
       continue;
     }
     const first = given.get(key);

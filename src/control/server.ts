@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Commands, carryOut } from './command.ts';
 import { type Answer, MAX_REQUEST, NEWLINE, parseRequest } from './protocol.ts';
 
@@ -6,6 +7,8 @@ import { type Answer, MAX_REQUEST, NEWLINE, parseRequest } from './protocol.ts';
 const CLIENTS = 16;
 /** Milliseconds that a client may be silent, or leave its answer unread. */
 const PATIENCE = 30_000;
+/** Milliseconds between an answer and the client's next request: one that asks without end leaves the daemon its time. */
+const PAUSE = 10;
 
 /**
  * Answers whoever connects to the control socket. Nothing that a client sends or leaves undone costs more than a request's
@@ -41,6 +44,7 @@ export class ControlServer {
         for (let end = rest.indexOf(NEWLINE); end >= 0 && end <= MAX_REQUEST; end = rest.indexOf(NEWLINE)) {
           await this.#answer(socket, rest.subarray(0, end));
           rest = rest.subarray(end + 1);
+          await sleep(PAUSE);
         }
         if (rest.length > MAX_REQUEST) {
           await send(socket, refusal(`the request is longer than ${MAX_REQUEST} bytes`));

@@ -19,7 +19,7 @@ const SEED = crc32('flowlogd spool position');
  */
 export class PositionFile {
   readonly #fd: number;
-  #turn = 0;
+  #turn: number;
   #dirty = false;
 
   /** Opens the file, mode 0640. Throws ErrnoException. */
@@ -28,13 +28,12 @@ export class PositionFile {
     closeSync(this.#fd);
     this.#fd = openSync(path, 'r+');
     own(this.#fd);
+    this.#turn = readSlots(this.#fd)?.turn ?? 0;
   }
 
   /** The position last written, or undefined when there is none that holds. */
   read(): Position | undefined {
-    const found = readSlots(this.#fd);
-    this.#turn = found?.turn ?? 0;
-    return found?.position;
+    return readSlots(this.#fd)?.position;
   }
 
   /** Writes the position; one that cannot be written costs duplicates after a restart, and is false. */

@@ -1,4 +1,14 @@
-import { closeSync, constants, fchownSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { lockFile } from '../system/native.ts';
 import { segmentName, segmentNumber } from './segment.ts';
@@ -34,30 +44,57 @@ export const segmentPath = (directory: string, segment: number): string => join(
 /** The directory of a spool, for this process alone. */
 export class SpoolDirectory {
   readonly path: string;
-  readonly #lock: number;
+  #lock: number;
 
   /** Makes the directory, mode 0750, if it alone is missing, and locks it. Throws with what is in the way. */
   constructor(directory: string) {
     this.path = resolve(directory);
     if (held.has(this.path)) throw new Error(`the spool ${this.path} is in use by another output`);
+    this.#lock = this.#take();
+    held.add(this.path);
+  }
+
+  /** Whether the path still leads to it: not once it was deleted or moved, or something was mounted over it. */
+  get isThere(): boolean {
+    try {
+      const [locked, found] = [fstatSync(this.#lock), statSync(this.#lockPath)];
+      return locked.ino === found.ino && locked.dev === found.dev;
+    } catch (error) {
+      return !['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+    }
+  }
+
+  /** Makes one in the place of that which is gone. Throws with what is in the way. */
+  renew(): void {
+    const lock = this.#take();
+    closeSync(this.#lock);
+    this.#lock = lock;
+  }
+
+  get #lockPath(): string {
+    return join(this.path, 'lock');
+  }
+
+  #take(): number {
     try {
       mkdirSync(this.path, 0o750);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code !== 'EEXIST') throw new Error(`cannot make the spool ${this.path}: ${message}`);
     }
+    let lock: number;
     try {
-      this.#lock = openSync(join(this.path, 'lock'), constants.O_RDWR | constants.O_CREAT, 0o640);
+      lock = openSync(this.#lockPath, constants.O_RDWR | constants.O_CREAT, 0o640);
     } catch (error) {
       throw new Error(`cannot open the spool ${this.path}: ${(error as Error).message}`);
     }
-    const holder = lockFile(this.#lock);
+    const holder = lockFile(lock);
     if (holder !== 0) {
-      closeSync(this.#lock);
+      closeSync(lock);
       throw new Error(`the spool ${this.path} is in use by process ${holder}`);
     }
-    this.own(this.#lock);
-    held.add(this.path);
+    this.own(lock);
+    return lock;
   }
 
   /** Gives a new file to the directory's owner: root makes files that a daemon under its own user must open next time. */

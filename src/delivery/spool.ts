@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Batch } from './batch.ts';
 import { type Position, PositionFile } from './position.ts';
 import { MAX_RECORD, RECORD_HEADER, SEGMENT_HEADER } from './segment.ts';
@@ -7,6 +8,8 @@ import { listSegments, positionPath, SpoolDirectory, segmentPath } from './spool
 
 /** A loss of power takes at most what was appended since: milliseconds between two fdatasync(2). */
 const SYNC_INTERVAL = 1000;
+/** Milliseconds between two looks whether the directory is still there. */
+const LOOK_INTERVAL = 1000;
 const SEGMENTS = 16;
 const MAX_SEGMENT = 16 << 20;
 const MIN_SEGMENT = 64 << 10;
@@ -42,7 +45,7 @@ export class Spool {
   /** Damaged places stepped over. */
   damaged = 0;
   readonly #directory: SpoolDirectory;
-  readonly #positionFile: PositionFile;
+  #positionFile: PositionFile;
   readonly #segmentBytes: number;
   readonly #report: (message: string) => void;
   readonly #segments: Segment[] = [];
@@ -56,13 +59,16 @@ export class Spool {
   #nextSegment: number;
   #nextEvent: number;
   #failing = false;
+  #looked = performance.now();
+  /** What is before is gone, whatever is committed. */
+  #floor: Position = { segment: 0, offset: 0, event: 0 };
   /** What damage took and was said. */
   #told = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * Opens or makes the spool. `report` gets one line when writing begins to fail, one when it works again, and one
-   * when all is read and damage has taken some of it. Throws with the reason.
+   * Opens or makes the spool. `report` gets one line when writing begins to fail, one when it works again, one when the
+   * directory was deleted, and one when all is read and damage has taken some of it. Throws with the reason.
    */
   constructor(directory: string, maxBytes: number, report: (message: string) => void) {
     this.maxBytes = maxBytes;
@@ -70,7 +76,7 @@ export class Spool {
     this.#segmentBytes = Math.min(MAX_SEGMENT, Math.max(MIN_SEGMENT, Math.floor(maxBytes / SEGMENTS)));
     this.#directory = new SpoolDirectory(directory);
     try {
-      this.#positionFile = new PositionFile(positionPath(this.#directory.path), (fd) => this.#directory.own(fd));
+      this.#positionFile = this.#openPosition();
       const committed = this.#positionFile.read();
       this.#at = committed ?? { segment: 0, offset: 0, event: 0 };
       // Never one that was begun: its rest may be gone, and what is written now stands at other offsets.
@@ -115,6 +121,7 @@ export class Spool {
     const need = RECORD_HEADER + batch.bytes.length;
     if (batch.bytes.length > MAX_RECORD || need + SEGMENT_HEADER > this.maxBytes) return false;
     try {
+      this.#look();
       const writer = this.#writerFor(need);
       writer.append(batch, this.#nextEvent);
     } catch (error) {
@@ -153,12 +160,11 @@ export class Spool {
   /** Says that all up to this position is delivered: it is not read again after a restart, and its segments go. */
   commit(position: Position): void {
     const done = this.isRead && position.segment === this.#taken?.segment && position.offset === this.#taken.offset;
-    const at = done ? { ...this.#at, segment: this.#nextSegment, offset: 0 } : position;
+    const at = done ? { ...this.#at, segment: this.#nextSegment, offset: 0 } : this.#notBelowFloor(position);
     this.#positionFile.write(at);
     if (done) {
       this.#closeReader();
-      this.#writer?.close();
-      this.#writer = undefined;
+      this.#closeWriter();
       this.#at = at;
     }
     while (this.#segments.length > 0 && this.#segments[0]!.segment < at.segment) this.#removeOldest();
@@ -168,8 +174,7 @@ export class Spool {
   close(): void {
     clearTimeout(this.#timer);
     this.#closeReader();
-    this.#writer?.close(true);
-    this.#writer = undefined;
+    this.#closeWriter(true);
     this.#positionFile.close();
     this.#directory.close();
   }
@@ -216,15 +221,11 @@ export class Spool {
   #writerFor(need: number): SegmentWriter {
     const writer = this.#writer;
     if (writer !== undefined && writer.size + need > Math.max(this.#segmentBytes, SEGMENT_HEADER + need)) {
-      writer.close();
-      this.#writer = undefined;
+      this.#closeWriter();
     }
     const room = need + (this.#writer === undefined ? SEGMENT_HEADER : 0);
     while (this.bytes + room > this.maxBytes && this.#segments.length > 0) {
-      if (this.#segments.length === 1 && this.#writer !== undefined) {
-        this.#writer.close();
-        this.#writer = undefined;
-      }
+      if (this.#segments.length === 1) this.#closeWriter();
       this.#dropOldest();
     }
     if (this.#writer === undefined) {
@@ -247,10 +248,51 @@ export class Spool {
       );
       this.droppedFull += event - this.#at.event;
       this.#closeReader();
-      this.#at = { segment: next?.segment ?? this.#nextSegment, offset: 0, event };
-      this.#positionFile.write(this.#at);
+      this.#goOn({ segment: next?.segment ?? this.#nextSegment, offset: 0, event });
     }
     this.#removeOldest();
+  }
+
+  /** Notices within a second when somebody has removed the directory, or the segment that is being written. */
+  #look(): void {
+    const now = performance.now();
+    if (this.#writer !== undefined && now - this.#looked < LOOK_INTERVAL) return;
+    this.#looked = now;
+    if (!this.#directory.isThere) this.#renew();
+    else if (this.#writer !== undefined && !existsSync(this.#writer.path)) this.#closeWriter();
+  }
+
+  /** Makes the directory anew. */
+  #renew(): void {
+    this.#closeWriter(); // first: what is written to a file without a name is lost
+    this.#directory.renew();
+    // The lock alone was gone.
+    if (this.#segments.some(({ segment }) => existsSync(segmentPath(this.#directory.path, segment)))) return;
+    const { unread } = this;
+    this.droppedCorrupt += unread;
+    this.#told += unread;
+    this.#closeReader();
+    this.#segments.length = 0;
+    this.bytes = 0;
+    this.#positionFile.close();
+    this.#positionFile = this.#openPosition();
+    this.#goOn({ segment: this.#nextSegment, offset: 0, event: this.#nextEvent });
+    this.#report(`the spool ${this.#directory.path} was removed: it is made anew, and ${unread} events in it are lost`);
+  }
+
+  #openPosition(): PositionFile {
+    return new PositionFile(positionPath(this.#directory.path), (fd) => this.#directory.own(fd));
+  }
+
+  /** Goes on behind what was dropped. */
+  #goOn(at: Position): void {
+    this.#at = at;
+    this.#floor = at;
+    this.#positionFile.write(at);
+  }
+
+  #notBelowFloor(position: Position): Position {
+    return position.segment < this.#floor.segment ? this.#floor : position;
   }
 
   #removeOldest(): void {
@@ -314,6 +356,12 @@ export class Spool {
   #closeReader(): void {
     this.#reader?.close();
     this.#reader = undefined;
+  }
+
+  /** With `now`, all of it is on the disk when this returns. */
+  #closeWriter(now = false): void {
+    this.#writer?.close(now);
+    this.#writer = undefined;
   }
 
   #fail(error: Error): void {

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { chownSync, mkdirSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { KeySpecs } from '../pipeline/key.ts';
 import { defineInput } from '../pipeline/plugin.ts';
+import { listenUnix } from '../system/unix-listener.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.ts';
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/ip.ts';
 import { decodeUnixsock, UNIXSOCK_LONGEST, UnixsockFrame, unixsockLength } from '../wire/unixsock.ts';
@@ -14,6 +15,8 @@ import { packetKeys } from './packet-keys.ts';
 const ROOM = 256 << 10;
 /** Clients at a time; whoever comes beyond is turned away: each may hold a file descriptor and a frame's memory for ever. */
 const CLIENTS = 256;
+/** Milliseconds for which a client that sent rubbish keeps its place: it cannot come back at full speed. */
+const PENANCE = 1000;
 /** Shortest time between two messages about clients turned away, in ms. */
 const INTERVAL = 60_000;
 
@@ -129,7 +132,8 @@ export default defineInput({
         while (bytes.length > 0) {
           const done = read(bytes.subarray(0, ROOM));
           if (done < 0) {
-            client.destroy();
+            client.pause();
+            setTimeout(() => client.destroy(), PENANCE).unref();
             rest = new Uint8Array();
             deliver.batch();
             return;
@@ -157,17 +161,14 @@ export default defineInput({
 
     return {
       async start() {
-        await removeStale(path);
         mkdirSync(dirname(path), { recursive: true });
         const listening = createServer(onClient);
         listening.maxConnections = CLIENTS;
         listening.on('drop', onTurnedAway);
-        await new Promise<void>((resolve, reject) => {
-          listening.once('error', (error) => reject(new Error(`cannot listen on ${path}: ${error.message}`)));
-          listening.listen(path, resolve);
+        await listenUnix(listening, path, options.perms).catch((error: Error) => {
+          throw new Error(`cannot listen on ${path}: ${error.message}`);
         });
         server = listening;
-        chmodSync(path, options.perms);
         if (options.owner !== '' || options.group !== '') {
           chownSync(path, numberOf('passwd', options.owner), numberOf('group', options.group));
         }
@@ -182,20 +183,6 @@ export default defineInput({
     };
   },
 });
-
-/** Removes a socket that a daemon left behind; one on which somebody listens stays, and listening will fail. */
-async function removeStale(path: string): Promise<void> {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
-  const alive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
-  });
-  if (!alive) unlinkSync(path);
-}
 
 /** Number of a user or group, by getent(1); -1, which changes nothing, for none. Throws when there is no such name. */
 function numberOf(database: 'passwd' | 'group', name: string): number {

@@ -49,7 +49,7 @@ export interface Source {
   readonly stages: readonly LinkedStage[];
   readonly program: Program;
   readonly counts: InputLedger;
-  /** Whether the namespace that it was linked for is there no more. */
+  /** Whether another namespace than the one that it was linked for, or none, is behind its name now. */
   isGone(): boolean;
   /** Has every output that can write it, once each, into its own stream. */
   tell(gap: Gap): void;
@@ -105,7 +105,7 @@ export function linkSource(plan: Plan, whole: Environment, where?: Namespace): S
     plan,
     service,
     tell,
-    isGone: () => where !== undefined && inodeOf(where.path) !== where.inode,
+    isGone: () => place !== undefined && inodeOf(place.path) !== place.inode,
     stages: plan.nodes.map((node, step) => ({
       name: node.name,
       role: node.step.plugin.role as 'filter' | 'output',

@@ -191,6 +191,7 @@ interface Late {
 function canTakeOver(source: Source, old: Source): boolean {
   return (
     old.service.handOver !== undefined &&
+    !old.isGone() &&
     source.name === old.name &&
     identityOf(listening(source)) === identityOf(listening(old))
   );

@@ -1,5 +1,5 @@
 // The daemon itself with a peer that is away: killed, restarted, and its spool looked at with `flowlogd spool`.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
@@ -69,6 +69,35 @@ test('what was spooled when the daemon was killed reaches the peer after the nex
   expect(readdirSync(spool).sort()).toEqual(['lock', 'position']);
 });
 
+test('a spool that is deleted while it is in use is made anew: what was in it is counted, the rest arrives', async () => {
+  const daemon = await Daemon.start(lab, CONFIGURATION, { namespace });
+  const spool = daemon.folder.file('spool');
+  const waiting = async () => (await command('spool', 'ls', spool)).out;
+  sendDatagrams(lab, namespace, 30);
+  await until('30 events in the spool', async () => / 30 events to send\n$/.test(await waiting()));
+  rmSync(spool, { recursive: true });
+  let sent = 30;
+  await until('a spool', () => {
+    sendDatagrams(lab, namespace, 1);
+    sent++;
+    return daemon.log.includes('events in it are lost');
+  });
+  expect(existsSync(spool)).toBe(true);
+  const [, lost] = /was removed: it is made anew, and (\d+) events in it are lost/.exec(daemon.log) as RegExpExecArray;
+  sendDatagrams(lab, namespace, 20);
+  sent += 20;
+  const peer = new Peer(daemon.folder.file('peer'), daemon.folder.file('received'));
+  await peer.start();
+  await until('the rest', () => peer.text().split('\n').length - 1 >= sent - Number(lost));
+  expect(Number(lost)).toBeGreaterThanOrEqual(30);
+  expect(await daemon.stop()).toBe(0);
+  await peer.kill();
+  expect(peer.text().split('\n').length - 1).toBe(sent - Number(lost));
+  expect(daemon.log).toContain(`log1:NFLOG: ${sent} events received`);
+  expect(daemon.log).toContain(`json1:JSON: ${sent - Number(lost)} written, ${lost} dropped: spool corrupt`);
+  expect(daemon.log.match(/the spool \/.*/g)).toHaveLength(1);
+});
+
 test('a damaged spool is named by verify, stepped over by replay and by the daemon', async () => {
   const daemon = await Daemon.start(lab, CONFIGURATION, { namespace });
   const spool = daemon.folder.file('spool');
@@ -112,5 +141,8 @@ test('the command says what it cannot do', async () => {
     code: 1,
     error: expect.stringContaining('ls, verify'),
   });
-  expect(await command('spool', 'ls', '/no/such')).toMatchObject({ code: 1, error: expect.stringContaining('ENOENT') });
+  expect(await command('spool', 'ls', '/no/such')).toMatchObject({
+    code: 1,
+    error: expect.stringContaining('there is no spool /no/such'),
+  });
 });

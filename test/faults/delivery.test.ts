@@ -1,6 +1,8 @@
 // A real TCP peer that is absent, dies and stalls, under a steady stream of events.
 
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -112,6 +114,30 @@ test('a peer absent at the start and killed ten times gets every event, in order
     await sender.drain(0);
     await peer.kill();
   }
+});
+
+test('a peer that ends its side alone counts as gone: it is connected anew, and gets every event', async () => {
+  let text = '';
+  // It reads on, as a program does that has nothing to say.
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    setTimeout(() => socket.end(), 100);
+    socket.on('data', (bytes) => {
+      text += bytes;
+    });
+    socket.on('end', () => socket.destroy()).on('error', () => {});
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const sender = started((server.address() as AddressInfo).port, {});
+  const producer = new Producer(sender);
+  await until('ten connections', () => sender.counts().retries >= 10);
+  producer.stop();
+  await sender.drain(10_000);
+  await until('the last line', () => numbersOf(text.slice(-10 * LINE)).includes(producer.count - 1));
+  server.close();
+  const firsts = [...new Set(numbersOf(text))];
+  expect(firsts).toEqual(Array.from({ length: producer.count }, (_, number) => number));
+  expectBalance(sender);
+  expect(sender.counts()).toMatchObject({ sent: producer.count, queued: 0 });
 });
 
 test('a peer that accepts and never reads stops nobody and costs no memory: the spool takes it, then drops are counted', async () => {

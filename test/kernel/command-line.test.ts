@@ -70,6 +70,33 @@ describe('what needs no configuration', () => {
     expect(typo.stderr).toMatch(/no plugin "NFLOGG".*NFLOG\b/);
   });
 
+  test('info shows the options of [global], and lists it', async () => {
+    expect((await run('info')).stdout).toMatch(/^Sections of the configuration:\n {2}global .*\n {2}neutron /m);
+    const { code, stdout } = await run('info', 'global');
+    expect([code, await run('info', '[global]')]).toEqual([0, { code: 0, stdout, stderr: '' }]);
+    expect(stdout).toMatch(/^Section: \[global\]\n/);
+    expect(stdout).toContain('\tVar: loglevel (Integer, Default: 5)\t');
+    expect((await run('info', 'globl')).stderr).toContain('did you mean "global"?');
+  });
+
+  test('info gives the unit of a number', async () => {
+    const { stdout } = await run('info', 'NFLOG');
+    expect(stdout).toContain('\tVar: netlink_qtimeout (Integer, Default: 0, in 1/100 s)\t');
+  });
+
+  test('spool says in words what is wrong with its directory', async () => {
+    const file = join(lab.directory, 'no-spool');
+    writeFileSync(file, '');
+    expect((await run('spool', 'ls', '/nowhere/spool')).stderr).toMatch(
+      /^flowlogd: there is no spool \/nowhere\/spool: /,
+    );
+    expect(await run('spool', 'ls', file)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `flowlogd: ${file} is no directory, and so no spool\n`,
+    });
+  });
+
   test('an unknown flag, command or operand ends with 1 and a word on stderr', async () => {
     for (const words of [
       ['-x'],
@@ -207,6 +234,19 @@ describe('-d', () => {
     expect((await run('-d', '-c', 'nowhere.conf')).code).toBe(1);
     expect(inside().filter((pid) => !isDead(pid))).toEqual([]);
   });
+
+  test.each(['', 'logfile="stdout"'])(
+    'without a log that it could keep (%j) it says that it logs to syslog',
+    async (logfile) => {
+      const folder = new Folder(lab, PACKETS);
+      const text = readFileSync(folder.configuration, 'utf8').replace(/^logfile.*$/m, logfile);
+      writeFileSync(folder.configuration, text);
+      const { code, stdout, stderr } = await run('-d', '-c', folder.configuration, '-p', folder.file('pid'));
+      await end(Number(folder.read('pid')));
+      const said = `flowlogd: ${folder.configuration} names no logfile: in the background the log goes to syslog\n`;
+      expect({ code, stdout, stderr: stderr.slice(0, said.length) }).toEqual({ code: 0, stdout: '', stderr: said });
+    },
+  );
 
   test('the daemon outlives the loss of its log folder, with nobody left to read its stderr', async () => {
     const folder = new Folder(lab, PACKETS.replace('[global]', '[global]\nlogfile="/out/logs/daemon.log"'));

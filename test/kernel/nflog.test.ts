@@ -1,7 +1,8 @@
 // NFLOG against the kernel: groups, privileges, options, and packets of every size.
+import { statSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
-import { Daemon, killRest, logDatagrams, PACKETS, sendDatagrams } from '../support/daemon.ts';
+import { Daemon, killRest, logDatagrams, PACKETS, Run, sendDatagrams } from '../support/daemon.ts';
 
 const lab = new Lab();
 const namespace = lab.namespace('nflog');
@@ -106,6 +107,45 @@ describe('in another network namespace', () => {
     expect(daemon.log).toMatch(/<7> stack log7:NFLOG.*ENOENT.*\/run\/netns\/nowhere/);
     sendDatagrams(lab, namespace);
     await daemon.lines('5.log', 1);
+    expect(await daemon.stop()).toBe(0);
+  });
+
+  test('that is made anew, it follows its name: the end is told, and the new one is read', async () => {
+    const [home, there] = [lab.namespace('nflog-home2'), lab.namespace('nflog-anew')];
+    const configuration = `${PACKETS}network_namespace_path=/run/netns/${there}\n`;
+    const daemon = await Daemon.start(lab, configuration, { namespace: home });
+    logDatagrams(lab, there, 5);
+    sendDatagrams(lab, there, 2);
+    await daemon.lines('packets.log', 2);
+    lab.sh(`ip netns del ${there}`);
+    await daemon.logged(`stack log1:NFLOG`);
+    expect(daemon.log).toMatch(/<7> stack log1:NFLOG: .*ENOENT.*; this stack is not run/);
+    const end = (await daemon.objects('packets.json', 3))[2];
+    expect(end).toMatchObject({
+      'flowlogd.event': 'end',
+      'flowlogd.gap.cause': `network namespace /run/netns/${there} is gone`,
+    });
+    const status = new Run(lab, ['status', '-c', daemon.folder.configuration]);
+    expect(await status.ended).toBe(1);
+    expect(status.stdout).toMatch(/DOES NOT RUN: .*ENOENT/);
+    lab.sh(`ip netns add ${there} && ip -n ${there} link set lo up`);
+    await daemon.logged(`log1:NFLOG: listens in /run/netns/${there} again`);
+    logDatagrams(lab, there, 5);
+    sendDatagrams(lab, there, 3);
+    const after = (await daemon.objects('packets.json', 6)).slice(3);
+    expect(after.map((packet) => packet['netns.id'])).toEqual(Array(3).fill(statSync(`/run/netns/${there}`).ino));
+    expect(await daemon.stop()).toBe(0);
+  });
+
+  test('that is made anew at one stroke, it follows too', async () => {
+    const [home, there] = [lab.namespace('nflog-home3'), lab.namespace('nflog-stroke')];
+    const configuration = `${PACKETS}network_namespace_path=/run/netns/${there}\n`;
+    const daemon = await Daemon.start(lab, configuration, { namespace: home });
+    lab.sh(`ip netns del ${there}; ip netns add ${there}; ip -n ${there} link set lo up`);
+    await daemon.logged(`log1:NFLOG: listens in /run/netns/${there} again`);
+    logDatagrams(lab, there, 5);
+    sendDatagrams(lab, there, 2);
+    await daemon.lines('packets.log', 2);
     expect(await daemon.stop()).toBe(0);
   });
 

@@ -99,6 +99,27 @@ test('threads are asked like one daemon', async () => {
   expect((await ofDaemon(daemon)).stdout).toMatch(/threads \d+ %, \d+ % busy/);
 });
 
+test('of daemons that find one control socket of a dead one, one gets it, and the others run without', async () => {
+  const dead = await Daemon.start(lab, FLOWS, { namespace });
+  await dead.stop('SIGKILL');
+  const control = dead.folder.file('control.sock');
+  for (let round = 0; round < 5; round++) {
+    expect(existsSync(control)).toBe(true);
+    const text = FLOWS.replace('[global]', `[global]\ncontrol="${control}"`);
+    const daemons = await Promise.all([1, 2, 3].map(() => Daemon.start(lab, text, { namespace })));
+    const without = daemons.filter(({ log }) =>
+      log.includes(`there is no control socket: another daemon listens at ${control}`),
+    );
+    expect(without).toHaveLength(2);
+    const { stdout } = await status('--json', '--control', control);
+    expect(daemons.filter((one) => !without.includes(one)).map(({ pid }) => pid)).toEqual([JSON.parse(stdout).pid]);
+    await Promise.all(without.map((one) => one.stop()));
+    expect((await status('--control', control)).code, 'who ends without it leaves it alone').toBe(0);
+    await killRest();
+  }
+  expect(existsSync(`${control}.lock`)).toBe(false);
+});
+
 test('1 when packets were lost, with their exact number', async () => {
   const text = PACKETS.replace('group=5', 'group=5\nnetlink_socket_buffer_size=8192');
   const daemon = await Daemon.start(lab, text, { namespace });

@@ -86,6 +86,13 @@ describe('[global]', () => {
       text: '[a]\n[Global]',
       wrong: ['f:2:2: error: there is no section [global], which holds the stack= lines; this is [Global]'],
     },
+    {
+      name: 'no longer has what ulogd 1 had, and says where it is now',
+      text: `[global]\n${rest}\nrmem=131071`,
+      wrong: [
+        'f:3:1: error: [global] rmem: unknown option; ulogd 1 had it; write netlink_socket_buffer_size= into the section of the NFLOG input',
+      ],
+    },
     { name: 'has few keys', text: `[global]\n${rest}\nx=1`, wrong: ['f:3:1: error: [global] x: unknown option'] },
     {
       name: 'ignores others where ulogd 2.0.8 does',

@@ -96,9 +96,17 @@ test('a request that comes byte by byte is answered, as are several in one piece
   }
   expect(String((await once(socket, 'data'))[0])).toBe('{"ok":true,"result":null}\n');
   socket.destroy();
-  const many = Array.from({ length: 200 }, (_, n) => `{"command":"echo","arguments":{"n":${n}}}\n`);
+  const many = Array.from({ length: 50 }, (_, n) => `{"command":"echo","arguments":{"n":${n}}}\n`);
   const answers = (await say(many.join(''))).trim().split('\n');
   expect(answers.map((line) => JSON.parse(line).result.n)).toEqual(many.map((_, n) => n));
+});
+
+test('a client that asks without end is answered now and then', async () => {
+  await serve();
+  const began = performance.now();
+  const answers = (await say('rubbish\n'.repeat(100))).trim().split('\n');
+  expect(answers).toHaveLength(100);
+  expect(performance.now() - began).toBeGreaterThan(900);
 });
 
 test('a request without an end is cut off at its limit, and others are answered meanwhile', async () => {

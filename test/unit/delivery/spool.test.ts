@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { RECORD_HEADER, SEGMENT_HEADER } from '../../../src/delivery/segment.ts';
 import { Spool, type Spooled } from '../../../src/delivery/spool.ts';
 import { batch, folder, segmentsIn, textOf } from './folder.ts';
@@ -141,6 +141,79 @@ describe('a spool', () => {
     writeFileSync(join(directory, 'file'), '');
     expect(() => opened(join(directory, 'file'))).toThrow(`cannot open the spool ${directory}/file: ENOTDIR`);
     expect(() => opened(join(directory, 'a', 'b'))).toThrow(`cannot make the spool ${directory}/a/b: ENOENT`);
+  });
+});
+
+describe('a directory that somebody removes', () => {
+  /** Lets the second pass in which a spool does not look. */
+  const passASecond = () => vi.advanceTimersByTime(1000);
+  const LOST = (directory: string, events: number) =>
+    `the spool ${directory} was removed: it is made anew, and ${events} events in it are lost`;
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test.each([
+    ['deleted', (directory: string) => rmSync(directory, { recursive: true })],
+    ['emptied', (directory: string) => spawnSync('sh', ['-c', `rm ${directory}/*`])],
+    ['moved', (directory: string) => renameSync(directory, join(folder(), 'elsewhere'))],
+  ])('%s: it is made anew, and what was in it is counted and said once', (_, remove) => {
+    const directory = join(folder(), 'spool');
+    const spool = opened(directory);
+    for (const text of ['a', 'b', 'c']) spool.append(batch(text, 5));
+    const first = spool.read()!;
+    remove(directory);
+    passASecond();
+    for (const text of ['d', 'e']) expect(spool.append(batch(text))).toBe(true);
+    expect([spool.droppedCorrupt, spool.unread, reports]).toEqual([10, 2, [LOST(directory, 10)]]);
+    spool.commit(first.position); // it is sent by now
+    expect(texts(readAll(spool))).toEqual(['d', 'e']);
+    expect([spool.droppedCorrupt, reports.length]).toEqual([10, 1]);
+    closed(spool);
+    const again = opened(directory);
+    expect([again.unread, texts(readAll(again)), again.droppedCorrupt]).toEqual([2, ['d', 'e'], 0]);
+  });
+
+  test('a segment that is deleted while it is written costs what was in it, and what came within a second', () => {
+    const directory = folder();
+    const spool = opened(directory);
+    spool.append(batch('a', 5));
+    for (const path of segmentsIn(directory)) rmSync(path);
+    spool.append(batch('b', 5));
+    passASecond();
+    spool.append(batch('c', 5));
+    expect(texts(readAll(spool))).toEqual(['c']);
+    expect(spool.droppedCorrupt).toBe(10);
+  });
+
+  test('a lock that is deleted is made anew, and nothing is lost', () => {
+    const directory = folder();
+    const spool = opened(directory);
+    spool.append(batch('a'));
+    rmSync(join(directory, 'lock'));
+    passASecond();
+    spool.append(batch('b'));
+    expect(statSync(join(directory, 'lock')).isFile()).toBe(true);
+    spool.commit(spool.read()!.position);
+    expect(texts(readAll(spool))).toEqual(['b']);
+    expect([spool.droppedCorrupt, reports]).toEqual([0, []]);
+    closed(spool);
+    expect(texts(readAll(opened(directory)))).toEqual(['b']);
+  });
+
+  test('one that cannot be made is tried for as long as it takes', () => {
+    const parent = join(folder(), 'parent');
+    mkdirSync(parent);
+    const directory = join(parent, 'spool');
+    const spool = opened(directory);
+    spool.append(batch('a'));
+    rmSync(parent, { recursive: true });
+    passASecond();
+    for (let i = 0; i < 3; i++, passASecond()) expect(spool.append(batch('no room'))).toBe(false);
+    expect(reports).toEqual([expect.stringContaining(`cannot make the spool ${directory}: ENOENT`)]);
+    mkdirSync(parent);
+    expect(spool.append(batch('b'))).toBe(true);
+    expect(reports.slice(1)).toEqual([LOST(directory, 1), `the spool ${directory} is written again`]);
+    expect(texts(readAll(spool))).toEqual(['b']);
   });
 });
 

@@ -154,15 +154,23 @@ describe('frames', () => {
 describe('clients that mean harm', () => {
   test('are counted each, and fill no log', async () => {
     await input.start();
-    for (let i = 0; i < 100; i++) {
-      const bad = await client();
-      const closed = new Promise((resolve) => bad.once('close', resolve));
-      bad.write('rubbish!');
-      await closed;
-    }
+    const bad = await Promise.all(Array.from({ length: 100 }, client));
+    for (const one of bad) one.end('rubbish!');
+    await Promise.all(bad.map((one) => new Promise((resolve) => one.once('close', resolve))));
     expect(input.ledger.malformed).toBe(100);
     expect(input.log.length).toBeGreaterThan(0);
     expect(input.log.length).toBeLessThan(10);
+  });
+
+  test('are not read on, and keep their place for a second: they cannot come back at full speed', async () => {
+    await input.start();
+    const bad = await client();
+    const began = performance.now();
+    const more = setInterval(() => bad.write(Buffer.alloc(64 << 10, 'rubbish!')), 10);
+    await new Promise((resolve) => bad.once('close', resolve));
+    clearInterval(more);
+    expect(performance.now() - began).toBeGreaterThan(900);
+    expect(input.ledger.malformed).toBe(1);
   });
 
   test('and only connect leave the process its file descriptors, and those who were there before are still heard', async () => {
