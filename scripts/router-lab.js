@@ -27,10 +27,10 @@ const RULES_IPV6 = `*nat
 -A POSTROUTING -s fd00:21::/64 -o qg-+ -p tcp -j SNAT --to-source ${ADDRESS_IPV6.gateway}
 COMMIT
 `;
-const ROUTER = 'qrouter-82ff3e71-e021-4ce2-aa92-5ec6cb6d7c3d';
-const INSIDE_DEVICE = 'qr-9882c485-b8';
-const OUTSIDE_DEVICE = 'qg-4f1c0d52-9a';
-const RULES = fileURLToPath(new URL('qrouter.iptables', import.meta.url));
+export const ROUTER = 'qrouter-82ff3e71-e021-4ce2-aa92-5ec6cb6d7c3d';
+export const INSIDE_DEVICE = 'qr-9882c485-b8';
+export const OUTSIDE_DEVICE = 'qg-4f1c0d52-9a';
+export const RULES = fileURLToPath(new URL('qrouter.iptables', import.meta.url));
 const TRAFFIC = fileURLToPath(new URL('traffic.js', import.meta.url));
 
 // acct and timestamp fill in packets, bytes and times. The short timeouts (seconds) let a connection end while one watches.
@@ -50,10 +50,12 @@ export class RouterLab extends Lab {
   vm = this.namespace('vm');
   other = this.namespace('other');
   outside = this.namespace('outside');
+  /** Where the inside network is joined, by the device br-int. */
+  bridge = this.namespace('br-int');
 
   constructor() {
     super();
-    const bridge = this.namespace('br-int');
+    const { bridge } = this;
     for (const namespace of [this.router, this.vm, this.other, this.outside, bridge]) {
       // No neighbour discovery among the events.
       this.sh('sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1', namespace);

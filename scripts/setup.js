@@ -27,6 +27,7 @@ export const PACKAGES = {
     'libfixbuf-tools',
     'libfaketime',
     'openvswitch-switch',
+    'keepalived',
   ],
   // Servers that tests start in folders of their own, and ulogd's outputs to them.
   databases: ['postgresql', 'mariadb-server', 'sqlite3'],
@@ -60,6 +61,7 @@ const UNITS = {
   'graphite-carbon': 'carbon-cache',
   nfdump: 'nfdump',
   'openvswitch-switch': 'openvswitch-switch',
+  keepalived: 'keepalived',
 };
 
 /** Whether this process may make namespaces and open netlink sockets in them. */

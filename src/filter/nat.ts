@@ -101,8 +101,7 @@ export default defineFilter({
     const externalAt = memory.reserve(IP_TEXT_ROOM);
     const map = NeutronMap.of(neutron.map);
     const ovsdb = Ovsdb.of(neutron.ovsdb);
-    // Where there is no Open vSwitch nobody asks who is behind an Ethernet address.
-    const identities = map || ovsdb?.isThere ? new Identities(map, ovsdb, router.neighbours) : undefined;
+    const identities = map || ovsdb ? new Identities(map, ovsdb, router.neighbours) : undefined;
     const namesAt = memory.reserve(5 * LONGEST_NAME);
     const {
       'orig.ip.saddr': origSource,
@@ -125,11 +124,11 @@ export default defineFilter({
 
     /** Whether this address stands, or stood, for that one as a whole. A rule that is newer than the last news is looked for. */
     function isPair(view: DataView, external: number, internal: number, length: number): boolean {
-      if (router.floating.ofPair(view, external, internal, length) > 0) return true;
+      if (router.knowsPair(view, external, internal, length)) return true;
       if (refreshed || router.own.isPrimary(view, external, length)) return false;
       refreshed = true;
       router.refresh();
-      return router.floating.ofPair(view, external, internal, length) > 0;
+      return router.knowsPair(view, external, internal, length);
     }
 
     function classOfDnat(record: Record, external: number, internal: number, length: number): number {
@@ -141,13 +140,13 @@ export default defineFilter({
     }
 
     function classOfSnat({ view }: Record, external: number, internal: number, length: number): number {
-      const floats = isPair(view, external, internal, length) || router.floating.ofFloating(view, external, length) > 0;
+      const floats = isPair(view, external, internal, length) || router.knowsFloating(view, external, length);
       return floats ? FIP_OUT : SHARED;
     }
 
     /** The floating address of a port that is forwarded, or of a hairpin: not the router's own. */
     function isFloating({ view }: Record, external: number, length: number): boolean {
-      return router.floating.ofFloating(view, external, length) > 0 || !router.own.isPrimary(view, external, length);
+      return router.knowsFloating(view, external, length) || !router.own.isPrimary(view, external, length);
     }
 
     /** Returns the length of the text. */
@@ -260,6 +259,17 @@ export default defineFilter({
       record.setWide(write['flow.duration'], (milliseconds / 0x1_0000_0000) | 0, milliseconds >>> 0);
     }
 
+    /** Where there is no Open vSwitch nobody asks who is behind an Ethernet address. */
+    function followNeighbours(): void {
+      try {
+        router.neighbours.open();
+      } catch (error) {
+        log.error(
+          `${id}:NAT: neighbours are not followed, nor by them the port of an address: ${(error as Error).message}`,
+        );
+      }
+    }
+
     return {
       run(record) {
         const { value, extra, valid, view } = record;
@@ -291,12 +301,13 @@ export default defineFilter({
         map?.open((message) => log.error(`${id}:NAT: ${message}`));
         ovsdb?.open((message) => log.error(`${id}:NAT: ${message}`));
         await router.open();
-        if (ovsdb?.isThere) router.neighbours.open();
+        ovsdb?.whenThere(followNeighbours);
         if (router.rulesRefused)
           log.error(`${id}:NAT: may not read the NAT rules: floating addresses are not known as such`);
       },
       stop() {
         map?.close();
+        ovsdb?.forget(followNeighbours);
         ovsdb?.close();
         router.close();
       },

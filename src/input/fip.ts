@@ -67,6 +67,8 @@ export default defineInput({
       },
       counters: () => ({ 'floating addresses now': floating.size }),
       stop() {
+        // When we end, the mappings do not; when the router does, they do.
+        if (router.isGone) router.end();
         router.ignore(onMapping);
         router.close();
       },

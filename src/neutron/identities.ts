@@ -36,11 +36,11 @@ export class Identities {
   readonly #neighbours: Neighbours;
   readonly #byFixed = new AddressMap();
   #texts: IdentityTexts[] = [];
-  /** The floating address that each answer was for: 16 bytes each, of which `#lengths` count. */
-  readonly #floating = new DataView(new ArrayBuffer(16 * REMEMBERED));
-  readonly #lengths = new Uint8Array(REMEMBERED);
+  /** The floating address that each answer was for: 16 bytes each, of which `#lengths` count. With the first answer there is room for them. */
+  #floating = new DataView(new ArrayBuffer(0));
+  #lengths = new Uint8Array(0);
   /** The Ethernet address behind the fixed address of each answer. */
-  readonly #macs = new Float64Array(REMEMBERED);
+  #macs = new Float64Array(0);
   #mapVersion = 0;
   #ovsdbVersion = 0;
 
@@ -88,6 +88,11 @@ export class Identities {
       serverId: bytesOf(identity.serverId),
       server: bytesOf(identity.server),
     };
+    if (this.#lengths.length === 0) {
+      this.#floating = new DataView(new ArrayBuffer(16 * REMEMBERED));
+      this.#lengths = new Uint8Array(REMEMBERED);
+      this.#macs = new Float64Array(REMEMBERED);
+    }
     if (this.#texts.length === REMEMBERED) this.#forget();
     const place = this.#texts.push(texts) - 1;
     this.#macs[place] = mac;

@@ -39,6 +39,7 @@ export class Ovsdb {
   readonly #ports = new OvsPorts();
   readonly #reconnect = new Reconnect(MOST_DELAY);
   #socket: Socket | undefined;
+  readonly #onThere = new Set<() => void>();
   #users = 0;
   #report: (message: string) => void = () => {};
   #said = '';
@@ -52,6 +53,17 @@ export class Ovsdb {
   /** Whether there is a socket now. */
   get isThere(): boolean {
     return existsSync(this.#path);
+  }
+
+  /** Has `listener` called whenever the database is reached, and now if it seems to be there: what only it makes use of can wait. */
+  whenThere(listener: () => void): void {
+    this.#onThere.add(listener);
+    if (this.isThere) listener();
+  }
+
+  /** Ends what `whenThere` began. */
+  forget(listener: () => void): void {
+    this.#onThere.delete(listener);
   }
 
   /** The port that is the interface of this name. */
@@ -87,6 +99,7 @@ export class Ovsdb {
     socket.unref();
     socket.on('connect', () => {
       this.#reconnect.connected();
+      for (const listener of this.#onThere) listener();
       const columns = { Interface: { columns: ['name', 'external_ids'] } };
       socket.write(JSON.stringify({ id: MONITOR, method: 'monitor', params: ['Open_vSwitch', null, columns] }));
     });

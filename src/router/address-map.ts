@@ -1,6 +1,6 @@
 /** Value of a place from which an address was taken: the search goes on behind it. */
 const GONE = -1;
-const FIRST_SIZE = 64;
+const FIRST_SIZE = 16;
 
 /**
  * Numbers (1 or more) by IPv4 or IPv6 address, in flat memory: a lookup makes no object. Addresses are given as 4 or 16 bytes at

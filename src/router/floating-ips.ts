@@ -3,6 +3,8 @@ import { AddressMap } from './address-map.ts';
 /** Bytes of an entry: two addresses of up to 16. */
 const ENTRY = 32;
 const INTERNAL = 16;
+/** Entries for which there is room at first: most routers have few, and there may be hundreds of routers. */
+const FIRST_SIZE = 8;
 /** Mappings that are over and still remembered, at most: connections and packets that are reported late ask for them. */
 const HISTORY = 65_536; // 5 MB
 /** What a rule translated may be read up to this much (ms) before the news of the rule: nothing tells when the rule itself was made. */
@@ -13,17 +15,17 @@ const NEWS_DELAY = 100;
  * number holds until the next `forgetOld`. What is over stays, within bounds: an event belongs to the mapping of its time.
  */
 export class FloatingIps {
-  #bytes = new Uint8Array(ENTRY * 64);
+  #bytes = new Uint8Array(ENTRY * FIRST_SIZE);
   #view = new DataView(this.#bytes.buffer);
-  #lengths = new Uint8Array(64);
-  #since = new Float64Array(64);
-  #until = new Float64Array(64);
+  #lengths = new Uint8Array(FIRST_SIZE);
+  #since = new Float64Array(FIRST_SIZE);
+  #until = new Float64Array(FIRST_SIZE);
   /** When a rule that told the entry was deleted; 0 while none was. */
-  #doubted = new Float64Array(64);
+  #doubted = new Float64Array(FIRST_SIZE);
   /** The entry before, of the same floating address and of the same fixed address. */
-  #earlierFloating = new Int32Array(64);
-  #earlierFixed = new Int32Array(64);
-  #round = new Int32Array(64);
+  #earlierFloating = new Int32Array(FIRST_SIZE);
+  #earlierFixed = new Int32Array(FIRST_SIZE);
+  #round = new Int32Array(FIRST_SIZE);
   readonly #history: number;
   #count = 0;
   #retired = 0;
@@ -118,10 +120,15 @@ export class FloatingIps {
   retire(round: number, until: number, onRetired: (entry: number) => void): void {
     for (let index = 0; index < this.#count; index++) {
       if (this.#until[index] !== Number.POSITIVE_INFINITY || this.#round[index] === round) continue;
-      this.#until[index] = this.#doubted[index] || until;
-      this.#retired++;
+      this.end(index + 1, until);
       onRetired(index + 1);
     }
+  }
+
+  /** Ends a mapping that holds. */
+  end(entry: number, time: number): void {
+    this.#until[entry - 1] = this.#doubted[entry - 1] || time;
+    this.#retired++;
   }
 
   /** Keeps the history within its bounds: numbers of entries hold until then. */
@@ -145,6 +152,15 @@ export class FloatingIps {
       if (since > time && since - time <= NEWS_DELAY) late = entry;
     }
     return late;
+  }
+
+  /** Tells every mapping of a floating address that holds; it may be ended. */
+  forEachOf(view: DataView, at: number, length: number, onEntry: (entry: number) => void): void {
+    for (let entry = this.#byFloating.get(view, at, length); entry > 0; ) {
+      const earlier = this.#earlierFloating[entry - 1] as number;
+      if (this.until(entry) === Number.POSITIVE_INFINITY) onEntry(entry);
+      entry = earlier;
+    }
   }
 
   #link(entry: number): void {

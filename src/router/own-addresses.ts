@@ -22,10 +22,23 @@ const DEVICE = 0x3f_ffff;
 /** What is received is used at once, one namespace after the other: they share the memory for it. */
 const RECEIVED = new DataView(new ArrayBuffer(SLOT * SLOTS));
 
+/** What a device of Neutron is called that the routers of a pair see each other by. */
+const HA = Buffer.from('ha-');
+
+/** What is told of a namespace's own addresses. */
+export interface AddressListener {
+  /** An address has come, or is gone: `length` bytes of `view` from `at`. Those that are there at the start are not told. */
+  onAddress(view: DataView, at: number, length: number, isHere: boolean): void;
+  /** Some were told. */
+  onChange(): void;
+  /** News were lost, and all addresses read anew; or it has turned out that the router is one of a pair. */
+  onReread(): void;
+}
+
 /** The addresses of a namespace's own devices, kept current by its address events. */
 export class OwnAddresses {
   readonly #namespace: string | undefined;
-  readonly #onChange: () => void;
+  readonly #listener: AddressListener;
   /** Device << 8 | prefix length + 1, by address. */
   readonly #addresses = new AddressMap();
   readonly #view = RECEIVED;
@@ -36,11 +49,21 @@ export class OwnAddresses {
   #changed = false;
   /** What the kernel answered to the question how an address is reached. */
   #answer = 0;
+  #isOfPair = false;
 
-  /** `onChange` is called after each batch of changes. */
-  constructor(namespace: string | undefined, onChange: () => void) {
+  constructor(namespace: string | undefined, listener: AddressListener) {
     this.#namespace = namespace;
-    this.#onChange = onChange;
+    this.#listener = listener;
+  }
+
+  /** Whether it is one of several routers of which one has the addresses: Neutron gives them a device of their own to agree by. */
+  get isOfPair(): boolean {
+    return this.#isOfPair;
+  }
+
+  /** Whether all addresses are known: not while they are read. */
+  get isComplete(): boolean {
+    return this.#loaded === undefined;
   }
 
   /** Whether the address is one of the namespace's own. */
@@ -89,10 +112,10 @@ export class OwnAddresses {
       onBatchEnd: () => {
         if (!this.#changed) return;
         this.#changed = false;
-        this.#onChange();
+        this.#listener.onChange();
       },
-      onOverrun: () => this.#dump(),
-      onError: () => this.#dump(), // the dump was broken off by a change
+      onOverrun: () => this.#dumpAnew(),
+      onError: () => this.#dumpAnew(), // the dump was broken off by a change
     });
     this.#dump();
     await loaded;
@@ -109,6 +132,11 @@ export class OwnAddresses {
     this.#loaded?.();
   }
 
+  #dumpAnew(): void {
+    this.#loaded ??= () => this.#listener.onReread();
+    this.#dump();
+  }
+
   #dump(): void {
     this.#addresses.clear();
     this.#socket?.send(dumpAddresses(0));
@@ -122,8 +150,9 @@ export class OwnAddresses {
       if (type === RTM_NEWADDR || type === RTM_DELADDR) this.#onAddress(at, next);
       else if (type === RTM_NEWROUTE) this.#answer = deviceOfRoute(this.#view, at, next);
       else if (type === NLMSG_DONE) {
-        this.#loaded?.();
+        const loaded = this.#loaded;
         this.#loaded = undefined;
+        loaded?.();
       }
       at += align(next - at);
     }
@@ -132,10 +161,20 @@ export class OwnAddresses {
   #onAddress(start: number, end: number): void {
     const address = this.#address;
     if (!decodeLinkAddress(this.#view, start, end, address) || address.addressLength === 0) return;
-    this.#changed = this.#loaded === undefined;
     const { addressOffset, addressLength } = address;
     const value = ((address.index & DEVICE) << 8) | (address.prefixLength + 1);
     if (address.deleted) this.#addresses.delete(this.#view, addressOffset, addressLength);
     else this.#addresses.set(this.#view, addressOffset, addressLength, value);
+    const wasOfPair = this.#isOfPair;
+    this.#isOfPair ||= address.labelLength > HA.length && startsWith(this.#view, address.labelOffset, HA);
+    if (!this.isComplete) return;
+    this.#changed = true;
+    this.#listener.onAddress(this.#view, addressOffset, addressLength, !address.deleted);
+    if (this.#isOfPair && !wasOfPair) this.#listener.onReread();
   }
+}
+
+function startsWith(view: DataView, at: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (view.getUint8(at + i) !== text[i]) return false;
+  return true;
 }

@@ -25,9 +25,13 @@ export class Router {
   }
 
   readonly own: OwnAddresses;
+  /** Mappings that hold here, and that did. */
   readonly floating = new FloatingIps();
+  /** Those that the rules tell as well, but whose address another router of the pair has at present. */
+  readonly #elsewhere = new FloatingIps(0);
   /** Open for those who need it: see `Neighbours.open`. Closed with the router. */
   readonly neighbours: Neighbours;
+  readonly #namespace: string | undefined;
   readonly #key: string;
   readonly #rules: NatRules;
   readonly #legacy: LegacyRules;
@@ -46,11 +50,16 @@ export class Router {
   #reading = false;
 
   private constructor(namespace: string | undefined, key: string) {
+    this.#namespace = namespace;
     this.#key = key;
     this.#rules = new NatRules(namespace, this.#onRules);
     this.#legacy = new LegacyRules(namespace, () => this.#rules.read());
     this.neighbours = new Neighbours(namespace);
-    this.own = new OwnAddresses(namespace, () => this.#legacy.look());
+    this.own = new OwnAddresses(namespace, {
+      onAddress: (view, at, length, isHere) => this.#onAddress(view, at, length, isHere),
+      onChange: () => this.#legacy.look(),
+      onReread: () => this.#rules.read(),
+    });
   }
 
   /** Subscribes to news and reads what there is; resolves when it is known. Throws ErrnoException. */
@@ -81,6 +90,32 @@ export class Router {
 
   ignore(listener: MappingListener): void {
     this.#listeners.delete(listener);
+  }
+
+  /** Whether one address stands, or stood, for another as a whole, here or on another router of the pair. */
+  knowsPair(view: DataView, external: number, internal: number, length: number): boolean {
+    if (this.floating.ofPair(view, external, internal, length) > 0) return true;
+    return this.#elsewhere.ofPair(view, external, internal, length) > 0;
+  }
+
+  /** Whether an address is, or was, a floating one. */
+  knowsFloating(view: DataView, at: number, length: number): boolean {
+    return this.floating.ofFloating(view, at, length) > 0 || this.#elsewhere.ofFloating(view, at, length) > 0;
+  }
+
+  /** Whether the namespace has been removed, or another one has its name. */
+  get isGone(): boolean {
+    return keyOf(this.#namespace) !== this.#key;
+  }
+
+  /** The router is no more: tells that what held is over. */
+  end(): void {
+    this.refresh();
+    const now = Date.now();
+    this.floating.forEach((entry) => {
+      this.floating.end(entry, now);
+      if (!this.#untold.delete(entry)) this.#tell(entry, false, this.floating.until(entry));
+    });
   }
 
   /** Whether a rule sends some ports of this address elsewhere. */
@@ -133,8 +168,9 @@ export class Router {
     },
     onWhole: (view, external, internal, length, isNews) => {
       const since = isNews ? Date.now() : this.#since;
-      const entry = this.floating.note(view, external, internal, length, since, this.#round);
-      if (entry > 0) this.#untold.add(entry);
+      if (this.#isElsewhere(view, external, internal, length)) {
+        this.#elsewhere.note(view, external, internal, length, since, this.#round);
+      } else this.#note(view, external, internal, length, since);
     },
     onWholeGone: (view, external, internal, length) =>
       this.floating.doubt(view, external, internal, length, Date.now()),
@@ -148,6 +184,38 @@ export class Router {
     onRead: (isWhole) => this.#onRead(isWhole),
   };
 
+  #note(view: DataView, external: number, internal: number, length: number, since: number): void {
+    const entry = this.floating.note(view, external, internal, length, since, this.#round);
+    if (entry > 0) this.#untold.add(entry);
+  }
+
+  /**
+   * Neutron writes the rules into each router of a pair, and keepalived moves the addresses. Where no router is one of a pair, an
+   * address need not be on a device (that of a distributed router never is), unless it has been and was taken away.
+   */
+  #isElsewhere(view: DataView, external: number, internal: number, length: number): boolean {
+    if (this.own.isComplete) {
+      if (this.own.has(view, external, length)) return false;
+      if (this.own.isOfPair) return true;
+    }
+    const known = this.#elsewhere.ofPair(view, external, internal, length);
+    return known > 0 && this.#elsewhere.until(known) === Number.POSITIVE_INFINITY;
+  }
+
+  /** The mappings of an address go with it, and come with it. */
+  #onAddress(view: DataView, at: number, length: number, isHere: boolean): void {
+    const now = Date.now();
+    const from = isHere ? this.#elsewhere : this.floating;
+    from.forEachOf(view, at, length, (entry) => {
+      from.end(entry, now);
+      const [external, internal] = [from.floatingAt(entry), from.fixedAt(entry)];
+      if (isHere) return this.#note(from.view, external, internal, length, now);
+      this.#elsewhere.note(from.view, external, internal, length, now, this.#round);
+      if (!this.#untold.delete(entry)) this.#tell(entry, false, from.until(entry));
+    });
+    if (!this.#reading) this.#tellBegun();
+  }
+
   #onRead(isWhole: boolean): void {
     if (isWhole) {
       this.#legacy.visit(this.#onRules);
@@ -156,9 +224,11 @@ export class Router {
         if (!this.#untold.delete(entry)) this.#tell(entry, false, this.floating.until(entry));
       });
     }
+    if (isWhole) this.#elsewhere.retire(this.#round, this.#since, () => {});
     this.#reading = false;
     this.#tellBegun();
     this.floating.forgetOld();
+    this.#elsewhere.forgetOld();
     this.#onFirst?.();
     this.#onFirst = undefined;
   }

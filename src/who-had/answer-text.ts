@@ -57,9 +57,10 @@ function verdict({ question, holders, doubts }: Answer): string {
   const asked = `${end(question)}${protocol} at ${moment(question)}`;
   const [best, ...others] = holders;
   if (best === undefined) return `Not found: nobody is known to have had ${asked}.`;
-  const was = doubts.length === 0 ? 'was' : 'was, as far as these files tell,';
-  if (others.length === 0) return `${asked} ${was} ${end(insideOf(best))}.`;
-  return `${asked} ${was} one of ${holders.length}, the most likely first.`;
+  const pause = question.within === 0 ? '' : ','; // behind "give or take"
+  const was = `${pause} ${doubts.length === 0 ? 'was' : 'was, as far as these files tell,'}`;
+  if (others.length === 0) return `${asked}${was} ${end(insideOf(best))}.`;
+  return `${asked}${was} one of ${holders.length}, the most likely first.`;
 }
 
 /** With its port, where there is only one. */
@@ -124,7 +125,7 @@ function fileLine({ path, lines, broken, from, to, error }: Searched): string {
 const moment = ({ from, to, within }: Question): string => {
   const whole = to - from >= 59_000 ? 16 : 19;
   const text = from % 1000 === 0 && to - from > 900 ? `${new Date(from).toISOString().slice(0, whole)}Z` : time(from);
-  return within === 0 ? text : `${text}, give or take ${within / 1000} s,`;
+  return within === 0 ? text : `${text}, give or take ${within / 1000} s`;
 };
 
 const time = (ms: number): string => new Date(ms).toISOString();

@@ -14,7 +14,7 @@ const MOST_KEPT = 1 << 18;
 
 interface Connection {
   readonly translation: Translation;
-  identity: Record<string, string>;
+  identity: Readonly<Record<string, string>>;
   readonly id: unknown;
   begin: number | undefined;
   end: number | undefined;
@@ -56,8 +56,7 @@ export class Connections {
     const list = this.#byTuple.get(key) ?? [];
     const known = list.find((one) => isSame(one, seen));
     if (known === undefined) {
-      const ended = this.#ended.get(`${key} ${seen.id}`);
-      if (seen.end === undefined && seen.begin !== undefined && ended !== undefined && ended >= seen.begin) return;
+      if (seen.end === undefined && seen.begin !== undefined && this.#hasEnded(key, seen)) return;
       if (unique !== undefined) for (const one of list) displace(one, seen);
       list.push(seen);
       this.#byTuple.set(key, list);
@@ -70,7 +69,7 @@ export class Connections {
       this.#keepNearest(one, where);
       if (known === undefined) this.#remember(`${key} ${one.id}`, one.end as number);
     } else if (where === 'after') this.#keepNearest(one, where);
-    const left = list.filter((each) => !['before', 'after'].includes(relation(each, this.#question)));
+    const left = list.filter((each) => isOfTime(each, this.#question));
     if (left.length === 0) this.#byTuple.delete(key);
     else this.#byTuple.set(key, left);
     if (this.#byTuple.size > this.#most) {
@@ -85,6 +84,12 @@ export class Connections {
     }
   }
 
+  #hasEnded(key: string, { id, begin }: Connection): boolean {
+    if (this.#ended.size === 0) return false;
+    const ended = this.#ended.get(`${key} ${id}`);
+    return ended !== undefined && ended >= (begin as number);
+  }
+
   #remember(key: string, end: number): void {
     this.#ended.set(key, end);
     if (this.#ended.size > MOST_ENDED) dropOldest(this.#ended);
@@ -97,6 +102,11 @@ export class Connections {
       (side === 'before' ? (one.end as number) > (best.end as number) : (one.begin as number) < (best.begin as number));
     if (isNearer) this[side] = evidenceOf(one, 'known', this.#question);
   }
+}
+
+function isOfTime(one: Connection, question: Question): boolean {
+  const where = relation(one, question);
+  return where === 'now' || where === 'near';
 }
 
 /** Drops the eighth of a map that was put in first: one at a time, V8 would look over all that were dropped before. */
@@ -149,7 +159,7 @@ function merge(one: Connection, seen: Connection): void {
     one.end = seen.end;
     one.endAfter = seen.endAfter;
   }
-  one.identity = { ...one.identity, ...seen.identity };
+  if (one.identity !== seen.identity) one.identity = { ...one.identity, ...seen.identity };
 }
 
 const earliest = (a: number | undefined, b: number | undefined): number | undefined =>

@@ -48,11 +48,27 @@ const IDENTITY = [
   'floating_ip.id',
 ] as const;
 
-export function identityOf(fields: Fields): Record<string, string> {
-  return Object.fromEntries(
-    IDENTITY.flatMap((key) => (typeof fields[key] === 'string' && fields[key] !== '' ? [[key, fields[key]]] : [])),
-  );
+/** Whose an address is, as far as a record says. Records that say the same get the same object: a million may be kept. */
+export function identityOf(fields: Fields): Readonly<Record<string, string>> {
+  if (last !== undefined && IDENTITY.every((key) => textOf(fields, key) === last?.[key])) return last;
+  const pairs = IDENTITY.flatMap((key) => {
+    const text = textOf(fields, key);
+    return text === undefined ? [] : [[key, text] as const];
+  });
+  const name = JSON.stringify(pairs);
+  last = known.get(name) ?? Object.fromEntries(pairs);
+  if (known.size < MOST_KNOWN) known.set(name, last);
+  return last;
 }
+
+const MOST_KNOWN = 65_536;
+const known = new Map<string, Readonly<Record<string, string>>>();
+let last: Readonly<Record<string, string>> | undefined;
+
+const textOf = (fields: Fields, key: string): string | undefined => {
+  const value = fields[key];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+};
 
 /** Whether the time lies in an interval: 'now', 'near' by the tolerance alone, or on which side it lies. */
 export function relation(

@@ -11,8 +11,7 @@ export class LineScanner {
   /** Lines that are no object from brace to brace. */
   broken = 0;
   bytes = 0;
-  readonly #needles: readonly Buffer[];
-  readonly #found: Int32Array;
+  readonly #needles: readonly Needle[];
   readonly #onLine: (text: string, wanted: boolean) => void;
   /** The begin of a line whose end has not come. */
   #rest: Buffer = Buffer.alloc(0);
@@ -20,12 +19,11 @@ export class LineScanner {
   #skipping = false;
 
   /**
-   * Every line that contains a needle goes to `onLine`, and with `wanted` false also the first and the last whole line
-   * of each chunk, which show how time goes by.
+   * Every line that contains a text of `needles`, and beside it those that go with it (but where the line is broken), goes to
+   * `onLine`; with `wanted` false also the first and the last whole line of each chunk, which show how time goes by.
    */
-  constructor(needles: readonly string[], onLine: (text: string, wanted: boolean) => void) {
-    this.#needles = needles.map((needle) => Buffer.from(needle));
-    this.#found = new Int32Array(needles.length);
+  constructor(needles: readonly (readonly string[])[], onLine: (text: string, wanted: boolean) => void) {
+    this.#needles = needles.map(([text = '', ...others]) => new Needle(text, others));
     this.#onLine = onLine;
   }
 
@@ -56,7 +54,7 @@ export class LineScanner {
     let at = 0;
     if (this.#skipping) at = bytes.indexOf(NEWLINE) + 1; // the rest of what was counted already
     this.#skipping = false;
-    this.#found.fill(-1);
+    for (const needle of this.#needles) needle.begin();
     const first = at;
     while (at < end) {
       const newline = bytes.indexOf(NEWLINE, at);
@@ -64,7 +62,7 @@ export class LineScanner {
       if (stop > at) {
         const broken = bytes[at] !== OPEN || bytes[stop - 1] !== CLOSE;
         this.#count(broken);
-        const wanted = this.#contains(bytes, at, stop);
+        const wanted = this.#needles.some((needle) => needle.isIn(bytes, at, stop, broken));
         if (wanted || (!broken && (at === first || newline + 1 === end))) {
           this.#onLine(bytes.toString('utf8', at, stop), wanted);
         }
@@ -72,18 +70,31 @@ export class LineScanner {
       at = newline + 1;
     }
   }
+}
 
-  /** Where each needle is next is remembered: most chunks are searched once for each, not once a line. */
-  #contains(bytes: Buffer, at: number, stop: number): boolean {
-    let contains = false;
-    const found = this.#found;
-    for (let i = 0; i < found.length; i++) {
-      if (found[i]! < at) {
-        const next = bytes.indexOf(this.#needles[i]!, at);
-        found[i] = next < 0 ? 0x7fffffff : next;
-      }
-      if (found[i]! < stop) contains = true;
+/** A text, and those that must be in the same line. */
+class Needle {
+  readonly #bytes: Buffer;
+  readonly #others: readonly Needle[];
+  /** Where it is next: most chunks are searched once, not once a line. */
+  #next = -1;
+
+  constructor(text: string, others: readonly string[]) {
+    this.#bytes = Buffer.from(text);
+    this.#others = others.map((other) => new Needle(other, []));
+  }
+
+  /** Other bytes are to be searched. */
+  begin(): void {
+    this.#next = -1;
+    for (const other of this.#others) other.begin();
+  }
+
+  isIn(bytes: Buffer, at: number, stop: number, alone: boolean): boolean {
+    if (this.#next < at) {
+      const next = bytes.indexOf(this.#bytes, at);
+      this.#next = next < 0 ? Number.POSITIVE_INFINITY : next;
     }
-    return contains;
+    return this.#next < stop && (alone || this.#others.every((other) => other.isIn(bytes, at, stop, false)));
   }
 }

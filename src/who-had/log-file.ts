@@ -22,7 +22,7 @@ export const whereNow = (path: string): string =>
 /** Reads a whole file, compressed or not, or stdin (`-`); gives lines as LineScanner does. Never throws. */
 export async function readLog(
   path: string,
-  needles: readonly string[],
+  needles: readonly (readonly string[])[],
   kinds: EventKinds,
   onLine: (text: string, wanted: boolean) => void,
 ): Promise<Reading> {

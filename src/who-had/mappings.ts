@@ -13,12 +13,12 @@ interface Change {
   readonly initial: boolean;
   readonly since: number | undefined;
   readonly inside: string;
-  readonly identity: Record<string, string>;
+  readonly identity: Readonly<Record<string, string>>;
 }
 
 interface Mapping {
   readonly inside: string;
-  identity: Record<string, string>;
+  identity: Readonly<Record<string, string>>;
   readonly begin: number | undefined;
   /** The first and the last time at which a record says that it holds. */
   readonly firstSeen: number;
@@ -112,5 +112,5 @@ function join(changes: readonly Change[]): Mapping[] {
   return all;
 }
 
-const isOneRouter = (one: Record<string, string>, other: Record<string, string>): boolean =>
+const isOneRouter = (one: Readonly<Record<string, string>>, other: Readonly<Record<string, string>>): boolean =>
   one['router.id'] === other['router.id'] || one['router.id'] === undefined || other['router.id'] === undefined;

@@ -93,6 +93,14 @@ function span(whole: number, length: number, fraction: string | undefined): { fr
 /** The time that an ISO 8601 text of a log names, in ms since 1970; without a zone it is UTC, as ulogd2 means it. */
 export function timeOf(text: unknown): number | undefined {
   if (typeof text !== 'string') return undefined;
+  if (text !== latest.text) latest = { text, time: parseTime(text) };
+  return latest.time;
+}
+
+/** Lines of one second often have the same text. */
+let latest: { readonly text: string; readonly time: number | undefined } = { text: '', time: undefined };
+
+function parseTime(text: string): number | undefined {
   const [, date, minutes, seconds, fraction, zone] = TIME.exec(text) ?? [];
   if (date === undefined || seconds === undefined) return undefined;
   const whole = Date.parse(`${date}T${minutes}:${seconds}${offsetOf(zone ?? 'Z')}`);

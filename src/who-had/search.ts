@@ -87,7 +87,8 @@ class Reader {
       flows: false,
     };
     // A log may tell of begins alone, of ends alone or of both: one of each shows it.
-    const wanted = [`"${this.#question.address}"`, NEWS];
+    const { address, port } = this.#question;
+    const wanted = [[`"${address}"`, ...(port === undefined ? [] : [String(port)])], [NEWS]];
     const reading = await readLog(whereNow(path), wanted, this.#kinds, (text, isWanted) => {
       const fields = parse(text);
       if (fields === undefined) {

@@ -61,23 +61,35 @@ export function translationOf(tuples: Tuples, fields: Fields, question: Question
   if (question.protocol !== undefined && protocol !== question.protocol) return undefined;
   const isIt = ({ address, port }: End) =>
     address === question.address && (question.port === undefined || port === question.port);
-  const what = text(fields['nat.class']);
-  const common = { ...(what === undefined ? {} : { class: what }), ...(protocol === undefined ? {} : { protocol }) };
   if (isIt(target) && !same(target, replySource)) {
-    return {
-      how: 'dnat',
-      ...common,
-      inside: replySource,
-      external: target,
-      peer: source,
-      ...uniqueTuple(source, target),
-    };
+    return translationAs('dnat', replySource, target, source, fields, protocol, uniqueTuple(source, target));
   }
   if (isIt(replyTarget) && !same(source, replyTarget)) {
     const unique = uniqueTuple(replySource, replyTarget);
-    return { how: 'snat', ...common, inside: source, external: replyTarget, peer: target, ...unique };
+    return translationAs('snat', source, replyTarget, target, fields, protocol, unique);
   }
   return isIt(source) || isIt(target) ? 'itself' : undefined;
+}
+
+function translationAs(
+  how: 'snat' | 'dnat',
+  inside: End,
+  external: End,
+  peer: End,
+  fields: Fields,
+  protocol: number | undefined,
+  unique: string | undefined,
+): Translation {
+  const what = text(fields['nat.class']);
+  return {
+    how,
+    ...(what === undefined ? {} : { class: what }),
+    ...(protocol === undefined ? {} : { protocol }),
+    inside,
+    external,
+    peer,
+    ...(unique === undefined ? {} : { unique }),
+  };
 }
 
 /** The same from the NAT filter's own keys, for stacks without IP2STR. */
@@ -103,7 +115,7 @@ export function translationByNat(fields: Fields, question: Question): Translatio
 }
 
 /** Tuples are unique (nf_conntrack_tuple_taken); what ICMP has in the place of ports is not in the records. */
-const uniqueTuple = (from: End, to: End): { unique?: string } =>
-  to.port === undefined ? {} : { unique: `${from.address} ${from.port} ${to.address} ${to.port}` };
+const uniqueTuple = (from: End, to: End): string | undefined =>
+  to.port === undefined ? undefined : `${from.address} ${from.port} ${to.address} ${to.port}`;
 
 const same = (one: End, other: End): boolean => one.address === other.address && one.port === other.port;

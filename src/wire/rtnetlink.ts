@@ -40,6 +40,7 @@ export const IFF_UP = 1;
 export const IFLA_IFNAME = 3;
 export const IFA_ADDRESS = 1;
 export const IFA_LOCAL = 2;
+export const IFA_LABEL = 3;
 
 /** Size of struct ifinfomsg: family u8, padding, type u16, index s32, flags u32, change u32. */
 const IFINFOMSG = 16;
@@ -85,6 +86,9 @@ export class LinkAddress {
   addressOffset = 0;
   /** 4 or 16 bytes; 0 when the message has no address. */
   addressLength = 0;
+  /** The device's name, perhaps with more behind it; IPv4 has it alone. */
+  labelOffset = 0;
+  labelLength = 0;
 }
 
 /** A neighbour: the link address that an IP address has. */
@@ -145,6 +149,7 @@ export function decodeLinkAddress(view: DataView, start: number, end: number, in
   into.prefixLength = view.getUint8(header + 1);
   into.index = view.getUint32(header + 4, HOST_LITTLE_ENDIAN);
   into.addressLength = 0;
+  into.labelLength = 0;
   let local = false;
   for (let at = header + IFADDRMSG; at < end; ) {
     const to = attributeEnd(view, at, end);
@@ -159,6 +164,9 @@ export function decodeLinkAddress(view: DataView, start: number, end: number, in
         into.addressLength = size;
       }
       local ||= type === IFA_LOCAL;
+    } else if (type === IFA_LABEL) {
+      into.labelOffset = at + NLA_HEADER;
+      into.labelLength = stringLength(view, at + NLA_HEADER, to);
     }
     at += align(to - at);
   }

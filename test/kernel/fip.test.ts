@@ -83,6 +83,27 @@ test('a router of Neutron is named', async () => {
   expect(await daemon.stop()).toBe(0);
 });
 
+test('a floating IP whose address is taken from the router ends, and begins again when it comes back', async () => {
+  const name = lab.namespace('fip-address');
+  lab.sh(
+    `ip link add qg-0 type bridge; ip link set qg-0 up; ip addr add 10.5.150.82/32 dev qg-0
+     iptables -t nat -A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73
+     iptables -t nat -A PREROUTING -d 10.5.150.83/32 -j DNAT --to-destination 192.168.21.74`,
+    name,
+  );
+  const daemon = await Daemon.start(lab, configuration(name));
+  await daemon.objects('fip.json', 2); // that of the second need not be on a device
+  lab.sh('ip addr del 10.5.150.82/32 dev qg-0', name);
+  expect((await daemon.objects('fip.json', 3)).slice(2).map(brief)).toEqual(['fip-unmap 10.5.150.82 192.168.21.73']);
+  // All rules are read anew, and it stays away.
+  lab.sh('iptables -t nat -D PREROUTING -d 10.5.150.83/32 -j DNAT --to-destination 192.168.21.74', name);
+  expect((await daemon.objects('fip.json', 4)).slice(3).map(brief)).toEqual(['fip-unmap 10.5.150.83 192.168.21.74']);
+  lab.sh('ip addr add 10.5.150.82/32 dev qg-0', name);
+  expect((await daemon.objects('fip.json', 5)).slice(4).map(brief)).toEqual(['fip-map 10.5.150.82 192.168.21.73']);
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.folder.lines('fip.json')).toHaveLength(5);
+});
+
 test('rules of iptables-legacy are found when the address comes', async () => {
   const name = lab.namespace('fip-legacy');
   lab.sh('ip link add qg-0 type bridge; ip link set qg-0 up', name);

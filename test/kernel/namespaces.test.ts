@@ -393,10 +393,37 @@ test('routers with the same addresses keep their floating IPs apart, also from t
     packetsOf(daemon, 'packets.json')[1]?.['netns.id'],
     after?.['netns.id'],
   ];
-  expect(told).toHaveLength(4);
+  expect(told).toHaveLength(5);
+  expect(told).toContainEqual({ what: 'fip-unmap 10.5.150.1', where: [first, one, id] });
   expect(told).toContainEqual({ what: 'fip-map 10.5.150.1', where: [first, one, id] });
   expect(told).toContainEqual({ what: 'fip-map 10.5.150.2', where: [second, two, undefined] });
   expect(told).toContainEqual({ what: 'fip-map 10.5.150.3', where: [first, again, id] });
   expect(told.filter(({ what }) => what === 'end')).toHaveLength(1);
+  expect(await daemon.stop()).toBe(0);
+});
+
+test('when a router goes each of its floating IPs ends; when only the daemon lets go of it none does', async () => {
+  const [first, second] = [`${prefix}first`, `${prefix}second`];
+  route(first, '10.5.150.1');
+  lab.sh('iptables -t nat -A PREROUTING -d 10.5.150.4/32 -j DNAT --to-destination 192.168.21.74', first);
+  route(second, '10.5.150.2');
+  const daemon = await Daemon.start(lab, ROUTERS(`${first} ${second}`));
+  const told = () =>
+    daemon.folder
+      .objects('fips.json')
+      .map((line) =>
+        [line['flowlogd.event'], line['nat.floating_ip'], line['netns.name']].join(' ').replace('  ', ' '),
+      );
+  for (const name of [first, second]) await daemon.logged(`fip1:FIP@${name}: attached`);
+  await asked(daemon, 'detach', second);
+  await daemon.logged(`fip1:FIP@${second}: detached`);
+  remove(first);
+  await daemon.logged(`fip1:FIP@${first}: detached`);
+  expect(told().slice(3)).toEqual([
+    `end ${second}`,
+    `fip-unmap 10.5.150.1 ${first}`,
+    `fip-unmap 10.5.150.4 ${first}`,
+    `end ${first}`,
+  ]);
   expect(await daemon.stop()).toBe(0);
 });

@@ -160,3 +160,15 @@ test("each device that is a port's has its whole id where Open vSwitch has it; r
   const ports = new Set(lines.map((line) => /, port=([^,]*),/.exec(line)?.[1]));
   expect(ports).toEqual(new Set([...devices.slice(0, 4).map(idOf), '', '0a1b2c3d-99']));
 });
+
+test('a database that comes after the daemon is followed from then on', async () => {
+  vsctl(`set Interface tapce705c24-c1 external_ids:iface-id=${PORT}`);
+  await stopServer();
+  rmSync(socket);
+  const daemon = await Daemon.start(lab, CONFIGURATION);
+  expect(idsOf(await flowOfPing(daemon, lab.vm, outside))).toEqual([undefined, undefined, undefined]);
+  await startServer();
+  await until('the port', async () => (await flowOfPing(daemon, lab.vm, outside))['port.id'] === PORT, 60);
+  expect(await daemon.stop()).toBe(0);
+  expect(daemon.log).not.toContain('ovsdb');
+});

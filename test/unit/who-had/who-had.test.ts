@@ -49,6 +49,18 @@ function fileOf(name: string, bytes: Uint8Array): string {
   return path;
 }
 
+test('a line that was torn before the port that was asked for makes the answer uncertain; one with another port does not', async () => {
+  const question = '10.5.0.100:40999 --at 2026-11-21T10:00:05Z';
+  // Keys come in the order of the stack: here the address is first.
+  const { 'reply.ip.daddr.str': address, ...rest } = JSON.parse(lines.toString().split('\n')[1] as string);
+  const line = JSON.stringify({ 'reply.ip.daddr.str': address, ...rest });
+  const other = await ask(question, [fileOf('other-port.jsonl', Buffer.from(`${line}\n`))]);
+  expect(other.doubts.join()).not.toContain('broken');
+  const torn = line.slice(0, 60);
+  const both = await ask(question, [fileOf('torn.jsonl', Buffer.from(`${line}\n${torn}\n${line}\n`))]);
+  expect(both.doubts.join()).toContain('1 line with this address is broken');
+});
+
 test('compressed files are read by what they hold, not by their name, and where flowlogd has just put them', async () => {
   const plain = await ask(questionOf(REUSED), filesOf(REUSED));
   fileOf('flows.json.20261121T100100.000Z.gz', gzipSync(lines));
