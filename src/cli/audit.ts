@@ -13,7 +13,7 @@ import { NETNS } from '../system/namespaces.ts';
 import type { AuditArguments } from './arguments.ts';
 
 const LEGACY =
-  'it has rules of iptables-legacy, which the kernel does not trace: what they drop is counted by VERDICT as undecided';
+  'it has rules of iptables-legacy, which the kernel does not trace: VERDICT tells what they drop, and not which rule did';
 
 /** `flowlogd audit`: the rules that VERDICT reads from, in each namespace that is meant. Returns 1 if any of them failed. */
 export async function audit(args: AuditArguments): Promise<number> {

@@ -2,8 +2,8 @@ import type { Memory } from '../pipeline/memory.ts';
 import { IPPROTO_AH, IPPROTO_DSTOPTS, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPV4_HEADER, IPV6_HEADER } from '../wire/ip.ts';
 import type { Trace } from '../wire/nftrace.ts';
 
-/** Packets whose verdict can be awaited at once: the kernel has one on each processor, and those that NFQUEUE holds. */
-const PLACES = 128;
+/** Packets whose verdict can be awaited at once: one on each processor, those that NFQUEUE holds, and those that iptables-legacy dropped. */
+const PLACES = 256;
 /** Most bytes of each header in a trace (NFT_TRACETYPE_*_HSIZE in nf_tables_trace.c). */
 const LINK = 20;
 const NETWORK = 40;
@@ -31,14 +31,19 @@ const NUMBERS = [
 ] as const;
 
 /**
- * What is known of packets whose verdict is not: their headers, and who let them pass last. A packet's place is that of its trace's
- * number, so that nothing is looked for; who comes to a place that is taken takes it, and the one before is undecided.
+ * What is known of packets whose verdict is not: their headers, and who let them pass last. They are in the first places, so that few
+ * are looked at; when all are taken, the next one takes that of another, which is then undecided.
  */
 export class JudgedPackets {
   readonly #bytes: Uint8Array;
   readonly #start: number;
   readonly #ids = new Int32Array(PLACES);
   readonly #open = new Uint8Array(PLACES);
+  /** When it was begun, in ms since 1970. */
+  readonly #since = new Float64Array(PLACES);
+  /** Behind the last place that is taken. */
+  #end = 0;
+  #next = 0;
   readonly linkLength = new Uint8Array(PLACES);
   readonly packetLength = new Uint8Array(PLACES);
   readonly indev = new Uint32Array(PLACES);
@@ -65,16 +70,43 @@ export class JudgedPackets {
 
   /** The place of a packet that awaits its verdict; -1 when we know of none. */
   find(id: number): number {
-    const place = id & (PLACES - 1);
-    return this.#open[place] === 1 && this.#ids[place] === id ? place : -1;
+    for (let place = 0; place < this.#end; place++)
+      if (this.#open[place] === 1 && this.#ids[place] === id) return place;
+    return -1;
   }
 
-  /** Keeps a packet by the message that shows its headers. */
-  begin(trace: Trace): void {
-    const place = trace.id & (PLACES - 1);
-    if (this.#open[place] === 1) this.undecided++;
+  /** How many await their verdict, at most. */
+  get waiting(): number {
+    return this.#end;
+  }
+
+  /** When the packet in this place was begun, in ms since 1970. */
+  since(place: number): number {
+    return this.#since[place]!;
+  }
+
+  /** Whether one has waited since this time, in ms since 1970. */
+  waitSince(time: number): boolean {
+    for (let place = 0; place < this.#end; place++)
+      if (this.#open[place] === 1 && this.#since[place]! <= time) return true;
+    return false;
+  }
+
+  /** Hands each that has waited since this time to `judge`; those that it does not `end` are undecided. */
+  overdue(time: number, judge: (place: number, since: number) => void): void {
+    for (let place = this.#end - 1; place >= 0; place--) {
+      if (this.#open[place] === 0 || this.#since[place]! > time) continue;
+      judge(place, this.#since[place]!);
+      if (this.#open[place] === 1) this.#giveUp(place);
+    }
+  }
+
+  /** Keeps a packet by the message that shows its headers; `now` is in ms since 1970. */
+  begin(trace: Trace, now: number): void {
+    const place = this.#take(trace.id);
     this.#open[place] = 1;
     this.#ids[place] = trace.id;
+    this.#since[place] = now;
     this.linkLength[place] = this.#copy(trace.linkOffset, trace.linkLength, this.linkAt(place), LINK);
     const at = this.packetAt(place);
     const length = this.#copy(trace.networkOffset, trace.networkLength, at, NETWORK);
@@ -100,6 +132,7 @@ export class JudgedPackets {
   /** Its verdict is known. */
   end(place: number): void {
     this.#open[place] = 0;
+    while (this.#end > 0 && this.#open[this.#end - 1] === 0) this.#end--;
   }
 
   /** Goes on with the packets of another one, who gets no more verdicts. */
@@ -107,15 +140,33 @@ export class JudgedPackets {
     this.#bytes.set(other.#bytes.subarray(other.#start, other.#start + PLACES * PLACE), this.#start);
     this.#ids.set(other.#ids);
     this.#open.set(other.#open);
+    this.#since.set(other.#since);
+    this.#end = other.#end;
     for (const name of NUMBERS) this[name].set(other[name]);
   }
 
   /** No verdict comes any more. */
   close(): void {
-    for (let place = 0; place < PLACES; place++) {
-      this.undecided += this.#open[place]!;
-      this.#open[place] = 0;
+    for (let place = this.#end - 1; place >= 0; place--) if (this.#open[place] === 1) this.#giveUp(place);
+  }
+
+  #giveUp(place: number): void {
+    this.undecided++;
+    this.end(place);
+  }
+
+  /** A place for this one; the kernel uses numbers again. */
+  #take(id: number): number {
+    const same = this.find(id);
+    if (same >= 0) {
+      this.undecided++;
+      return same;
     }
+    for (let place = 0; place < this.#end; place++) if (this.#open[place] === 0) return place;
+    if (this.#end < PLACES) return this.#end++;
+    this.undecided++;
+    this.#next = (this.#next + 1) % PLACES;
+    return this.#next;
   }
 
   #copy(from: number, length: number, to: number, most: number): number {

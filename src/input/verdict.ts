@@ -1,6 +1,13 @@
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
-import { AUDIT_TABLE, auditCounts, DEFAULT_LIMIT, installAudit, limitFault } from '../router/audit-rules.ts';
+import {
+  AUDIT_TABLE,
+  auditCounts,
+  DEFAULT_LIMIT,
+  hasLegacyRules,
+  installAudit,
+  limitFault,
+} from '../router/audit-rules.ts';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
@@ -13,6 +20,7 @@ import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
 import { packetKeys } from './packet-keys.ts';
+import { Silence } from './silence.ts';
 import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Messages read by one system call, and room for each: headers, three names of up to 255 bytes and a dozen numbers. */
@@ -33,7 +41,7 @@ const FORWARD = 2;
 const INPUT_BEFORE = 'input_before'.length;
 const FORWARD_BEFORE = 'forward_before'.length;
 
-const WORDS = 'dropacceptrulepolicyDROP ACCEPT ';
+const WORDS = 'dropacceptrulepolicyDROP ACCEPT silence';
 
 /** What goes on when the stacks of an input change: the socket, and the packets that still await their verdict. */
 interface Inheritance {
@@ -71,7 +79,11 @@ export default defineInput({
   constants: namespaceKeys,
   writes: {
     'verdict.action': { type: 'string', plain: true, doc: 'What became of the packet: accept or drop.' },
-    'verdict.by': { type: 'string', plain: true, doc: 'Who said so: a rule, or the policy of a chain.' },
+    'verdict.by': {
+      type: 'string',
+      plain: true,
+      doc: 'Who said so: a rule, or the policy of a chain; silence where a rule of iptables-legacy dropped it, which the kernel does not trace.',
+    },
     'verdict.table': { type: 'string', doc: 'Table of that chain, such as filter.' },
     'verdict.chain': { type: 'string', doc: 'Chain of that rule or policy, such as neutron-l3-agent-scope.' },
     'verdict.rule': {
@@ -115,6 +127,7 @@ export default defineInput({
     const { view, bytes } = record;
     const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
+    let silence: Silence | undefined;
     /** Nothing of the batch was read yet. */
     let fresh = true;
 
@@ -138,7 +151,7 @@ export default defineInput({
         if (trace.type !== RULE) return;
         // Ours comes first, with the headers, and last.
         if (trace.chainLength === INPUT_BEFORE || trace.chainLength === FORWARD_BEFORE) {
-          if (trace.networkLength > 0) packets.begin(trace);
+          if (trace.networkLength > 0) packets.begin(trace, clock.seconds * 1000 + clock.microseconds / 1000);
           return;
         }
         const place = packets.find(trace.id);
@@ -157,6 +170,17 @@ export default defineInput({
       fresh = true;
       deliver.batch();
       losses.endBatch();
+      silence?.watch();
+    }
+
+    /** A rule of iptables-legacy dropped it: which one nobody knows. */
+    function onSilence(place: number): void {
+      const since = packets.since(place);
+      packets.chainLength[place] = 0;
+      clock.seconds = Math.floor(since / 1000);
+      clock.microseconds = Math.round((since - clock.seconds * 1000) * 1000);
+      record.setBytes(write['verdict.by'], words + 32, 7);
+      judge(place, false);
     }
 
     function isOurs(): boolean {
@@ -260,10 +284,19 @@ export default defineInput({
         socket = on;
         if (before !== undefined) packets.takeOver(before.packets);
         listening.begin(on, before === undefined ? 0 : on.drops(), { onDatagram, onBatchEnd });
+        silence = new Silence(packets, {
+          drain: () => on.drain(),
+          drops: () => on.drops(),
+          hasLegacyRules: () => hasLegacyRules(namespace),
+          onDropped: onSilence,
+          onEnd: () => deliver.batch(),
+        });
+        silence.watch();
         rules = rules.then(provideRules);
       },
       handOver(): Inheritance | undefined {
         if (socket === undefined) return undefined;
+        silence?.stop();
         socket.stop();
         listening.end();
         const left = { socket, packets };
@@ -272,6 +305,7 @@ export default defineInput({
       },
       stop() {
         if (socket === undefined) return;
+        silence?.stop();
         socket.drain();
         packets.close();
         listening.end();

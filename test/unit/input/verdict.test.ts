@@ -144,11 +144,16 @@ test('what somebody else traces is no event', async () => {
 });
 
 test('packets under way do not mix; one whose verdict never comes is counted when its place is taken, or at the end', async () => {
-  await tell(begin(1), begin(2), filter(2, NF_DROP), begin(1 + 128), end(1 + 128), begin(7), filter(1, NF_DROP));
+  await tell(begin(1), begin(2), filter(2, NF_DROP), begin(3), end(3), begin(1), filter(7, NF_DROP));
   expect(input.events.map((event) => event['verdict.action'])).toEqual(['drop', 'accept']);
   expect(undecided()).toBe(1);
+  // As many as there is room for, of which one is there already, and two more.
+  for (let id = 100; id < 100 + 257; id++) await tell(begin(id));
+  expect(undecided()).toBe(3);
+  await tell(end(100 + 256), filter(100 + 255, NF_DROP));
+  expect(input.events).toHaveLength(4);
   await input.service.stop?.();
-  expect(undecided()).toBe(2);
+  expect(undecided()).toBe(3 + 254);
 });
 
 test('the transport follows a header only where that is whole', async () => {
