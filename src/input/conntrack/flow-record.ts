@@ -4,6 +4,7 @@ import { CONNTRACK_DESTROY, type ConntrackEntry } from '../../wire/conntrack.ts'
 import type { Tuple } from '../../wire/conntrack-tuple.ts';
 import { CTA_MARK, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMPV6_TYPE, CTA_PROTO_SRC_PORT } from '../../wire/ctnetlink.ts';
 import type { flowKeys } from './flow-keys.ts';
+import type { Moment } from './flow-times.ts';
 
 const UDP = 17;
 const TCP = 6;
@@ -17,19 +18,6 @@ const HAS_MARK = 1 << CTA_MARK;
 const HAS_PORT = 1 << CTA_PROTO_SRC_PORT;
 const HAS_ICMP = 1 << CTA_PROTO_ICMP_TYPE;
 const HAS_ICMPV6 = 1 << CTA_PROTO_ICMPV6_TYPE;
-
-/** A point in time as records hold it. */
-export class Moment {
-  seconds = 0;
-  microseconds = 0;
-  known = false;
-
-  set(seconds: number, microseconds: number): void {
-    this.seconds = seconds;
-    this.microseconds = microseconds;
-    this.known = true;
-  }
-}
 
 /** Writes a connection into the record's slots; times that are not known are left out. */
 export class FlowWriter {

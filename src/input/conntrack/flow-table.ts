@@ -9,7 +9,7 @@ import {
   CTA_TUPLE_ZONE,
   CTA_ZONE,
 } from '../../wire/ctnetlink.ts';
-import type { Moment } from './flow-record.ts';
+import type { Moment } from './flow-times.ts';
 
 /** Entries in one chunk: the table grows by chunks and is never copied. Small ones, because there may be a table for each namespace. */
 const CHUNK_BITS = 7;
@@ -99,6 +99,11 @@ export class FlowTable {
     this.#storeAddresses(view, entry.reply, words, at + REPLY);
     this.#storeCounters(entry, words, at + COUNTERS, known);
     return index;
+  }
+
+  /** The kernel's number for the connection. */
+  idOf(index: number): number {
+    return this.#chunks[index >>> CHUNK_BITS]![(index & CHUNK_MASK) * WORDS + ID]!;
   }
 
   /** Gives the time at which the connection began. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Moment } from '../../../src/input/conntrack/flow-record.ts';
 import { ADDRESS_BYTES, FlowTable } from '../../../src/input/conntrack/flow-table.ts';
+import { Moment } from '../../../src/input/conntrack/flow-times.ts';
 import { ConntrackEntry } from '../../../src/wire/conntrack.ts';
 import { CTA_MARK } from '../../../src/wire/ctnetlink.ts';
 import { IP_TEXT_LENGTH, writeIp } from '../../../src/wire/ip-text.ts';
