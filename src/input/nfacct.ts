@@ -53,7 +53,7 @@ export default defineInput({
   },
   link({ id, options, write, record, memory, clock, log, compat }, deliver) {
     const { view } = record;
-    const offset = memory.share('NFACCT: received', SLOT * SLOTS);
+    const slots = memory.slots('NFACCT: received', SLOTS, SLOT);
     const counter = new NfacctCounter();
     const malformed = new Malformed(`${id}:NFACCT`, log, deliver.ledger);
     const request = dumpNfacct(0, options.zerocounter);
@@ -101,10 +101,7 @@ export default defineInput({
         socket = NetlinkSocket.open({
           protocol: NETLINK_NETFILTER,
           namespace: options.network_namespace_path || undefined,
-          memory: memory.buffer,
-          offset,
-          slotSize: SLOT,
-          slots: SLOTS,
+          ...slots,
         });
         socket.start({
           onDatagram,

@@ -129,7 +129,7 @@ export default defineInput({
     const end = new Moment();
     /** When the batch began. */
     const now = new Moment();
-    const dump = new ConntrackDump(memory, namespace, new ConntrackEntry());
+    const dump = new ConntrackDump(memory, namespace, malformed);
     const resync = new Resync(new FlowTable(options.hash_max_entries), {
       name,
       log,
@@ -140,11 +140,10 @@ export default defineInput({
       readClock,
       dump,
       unseen: new UnseenFlows(record, write, flow, memory, deliver, { compat, polls }),
-      malformed,
       drain: () => socket?.drain(),
       endBatch,
     });
-    const offset = memory.share('NFCT: received', SLOTS * SLOT);
+    const slots = memory.slots('NFCT: received', SLOTS, SLOT);
     const debug = log.isDebug();
     /** Nothing of the batch was read yet. */
     let fresh = true;
@@ -213,19 +212,16 @@ export default defineInput({
     }
 
     function open(): NetlinkSocket {
-      const fresh = NetlinkSocket.open({
+      const on = NetlinkSocket.open({
         protocol: NETLINK_NETFILTER,
         namespace,
         bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
         maxBufferSize: options.netlink_socket_buffer_maxsize,
-        memory: memory.buffer,
-        offset,
-        slotSize: SLOT,
-        slots: SLOTS,
+        ...slots,
       });
-      if (options.reliable) reliable = new ReliableMode(name, log, fresh, namespace);
-      joinEvents(fresh, options.event_mask);
-      return fresh;
+      if (options.reliable) reliable = new ReliableMode(name, log, on, namespace);
+      joinEvents(on, options.event_mask);
+      return on;
     }
 
     function listen(on: NetlinkSocket, drops: number): void {
@@ -271,7 +267,6 @@ export default defineInput({
             deliver.event();
           },
           onEnd: endBatch,
-          onMalformed: (from, to) => malformed.count(view, from, to),
         });
       },
       handOver(): Inheritance {

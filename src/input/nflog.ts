@@ -18,8 +18,11 @@ import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Datagrams read by one system call. */
 const SLOTS = 16;
-/** The longest datagram: a whole packet (64 KiB) and its other attributes. */
-const LONGEST = 66 << 10;
+/**
+ * Room for the longest datagram: a whole packet (64 KiB) and its other attributes. Not a multiple of a page: neighbours would
+ * compete for the same cache sets.
+ */
+const SLOT = (66 << 10) + 64;
 /** Bytes of receive buffer, where nothing else is asked for. */
 const SOCKET_BUFFER = 8 << 20;
 /** What the kernel waits at most for a packet to have company, in 1/100 s (NFULNL_TIMEOUT_DEFAULT). */
@@ -104,8 +107,7 @@ export default defineInput({
   constants: namespaceKeys,
   link({ id, options, write, record, memory, clock, log, namespace }, deliver) {
     const { group, numeric_label: label, seq_local, seq_global } = options;
-    const slotSize = LONGEST + 64; // not a multiple of a page: neighbours would compete for the same cache sets
-    const offset = memory.share('NFLOG: received', SLOTS * slotSize);
+    const slots = memory.slots('NFLOG: received', SLOTS, SLOT);
     const packet = new NflogPacket();
     const { ledger } = deliver;
     const malformed = new Malformed(`${id}:NFLOG`, log, ledger);
@@ -241,21 +243,18 @@ export default defineInput({
     }
 
     function open(): NetlinkSocket {
-      const fresh = NetlinkSocket.open({
+      const on = NetlinkSocket.open({
         protocol: NETLINK_NETFILTER,
         namespace,
         bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
         maxBufferSize: options.netlink_socket_buffer_maxsize,
-        memory: memory.buffer,
-        offset,
-        slotSize,
-        slots: SLOTS,
+        ...slots,
       });
       try {
-        bind(fresh);
-        return fresh;
+        bind(on);
+        return on;
       } catch (error) {
-        fresh.close();
+        on.close();
         if (error instanceof KernelError && error.code === 'EPERM')
           throw new Error(describeGroupHolder(group, namespace));
         throw error;

@@ -112,7 +112,7 @@ export default defineInput({
   },
   link({ id, options, write, record, memory, clock, log, namespace }, deliver) {
     const name = `${id}:VERDICT`;
-    const offset = memory.share('VERDICT: received', SLOTS * SLOT);
+    const slots = memory.slots('VERDICT: received', SLOTS, SLOT);
     const words = memory.reserve(WORDS.length);
     memory.bytes.set(Buffer.from(WORDS), words);
     const ourTable = memory.reserve(AUDIT_TABLE.length);
@@ -263,10 +263,7 @@ export default defineInput({
         namespace,
         bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
         maxBufferSize: options.netlink_socket_buffer_maxsize,
-        memory: memory.buffer,
-        offset,
-        slotSize: SLOT,
-        slots: SLOTS,
+        ...slots,
       });
       try {
         on.join(NFNLGRP_NFTRACE);

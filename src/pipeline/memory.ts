@@ -1,3 +1,5 @@
+import type { Slots } from '../system/pump.ts';
+
 /** A cache line: neighbours do not share one. */
 const LINE = 64;
 
@@ -6,7 +8,8 @@ class Room {
   used = 0;
   /** Offsets that were given back, by size. */
   readonly free = new Map<number, number[]>();
-  readonly shared = new Map<string, number>();
+  /** Offsets of slots that sockets receive into, by what they are for. */
+  readonly slots = new Map<string, number>();
 }
 
 /**
@@ -48,14 +51,14 @@ export class Memory {
   }
 
   /**
-   * Sets `size` bytes aside for all that give this name, for good: each fills them and is done with what it filled before
-   * another gets to run, as inputs do with what they receive. Throws RangeError when none are left.
+   * Sets room for `slots` datagrams of up to `slotSize` bytes aside, for good, for all sockets that give this name: each is
+   * done with what it received before another one is read. Throws RangeError when none is left.
    */
-  share(name: string, size: number): number {
-    const key = `${name} ${size}`;
-    const offset = this.#room.shared.get(key) ?? this.#take(size);
-    this.#room.shared.set(key, offset);
-    return offset;
+  slots(name: string, slots: number, slotSize: number): Slots {
+    const key = `${name} ${slots} ${slotSize}`;
+    const offset = this.#room.slots.get(key) ?? this.#take(slots * slotSize);
+    this.#room.slots.set(key, offset);
+    return { memory: this.buffer, offset, slotSize, slots };
   }
 
   /** Gives back what was reserved here: the next that wants as much gets it. */

@@ -1,6 +1,7 @@
 import type { Memory } from '../../pipeline/memory.ts';
 import { NetlinkSocket } from '../../system/netlink-socket.ts';
-import { type ConntrackEntry, decodeConntrack } from '../../wire/conntrack.ts';
+import type { Slots } from '../../system/pump.ts';
+import { ConntrackEntry, decodeConntrack } from '../../wire/conntrack.ts';
 import {
   align,
   messageEnd,
@@ -10,6 +11,7 @@ import {
   NLMSG_ERROR,
   NLMSG_MIN_TYPE,
 } from '../../wire/netlink.ts';
+import type { Malformed } from '../malformed.ts';
 import { isWhole } from './whole-entry.ts';
 
 /** The kernel fills datagrams of up to 32 KiB when the reader has room for them (netlink_recvmsg). */
@@ -22,24 +24,23 @@ export interface DumpHandler {
   onEntry(entry: ConntrackEntry): void;
   /** The dump is over; false if the kernel broke it off. */
   onEnd(complete: boolean): void;
-  onMalformed(start: number, end: number): void;
 }
 
 /** Dumps of the conntrack table, one after the other, on a socket of their own: events never wait behind one. */
 export class ConntrackDump {
   readonly #memory: Memory;
-  readonly #offset: number;
-  readonly #entry: ConntrackEntry;
+  readonly #slots: Slots;
+  readonly #malformed: Malformed;
+  readonly #entry = new ConntrackEntry();
   readonly #namespace: string | undefined;
   #socket: NetlinkSocket | undefined;
   #handler: DumpHandler | undefined;
 
-  /** `entry` is where each one is decoded to. */
-  constructor(memory: Memory, namespace: string | undefined, entry: ConntrackEntry) {
+  constructor(memory: Memory, namespace: string | undefined, malformed: Malformed) {
     this.#memory = memory;
     this.#namespace = namespace;
-    this.#entry = entry;
-    this.#offset = memory.share('NFCT: dumped', SLOT * SLOTS);
+    this.#malformed = malformed;
+    this.#slots = memory.slots('NFCT: dumped', SLOTS, SLOT);
   }
 
   /** Opens the socket. Throws as NetlinkSocket.open. */
@@ -47,10 +48,7 @@ export class ConntrackDump {
     this.#socket = NetlinkSocket.open({
       protocol: NETLINK_NETFILTER,
       namespace: this.#namespace,
-      memory: this.#memory.buffer,
-      offset: this.#offset,
-      slotSize: SLOT,
-      slots: SLOTS,
+      ...this.#slots,
     });
     this.#socket.start({
       onDatagram: (start, end) => this.#onDatagram(start, end),
@@ -82,14 +80,14 @@ export class ConntrackDump {
     const { view } = this.#memory;
     for (let at = start; at < end && this.#handler !== undefined; ) {
       const next = messageEnd(view, at, end);
-      if (next < 0) return this.#handler.onMalformed(at, end);
+      if (next < 0) return this.#malformed.count(view, at, end);
       const type = messageType(view, at);
       if (type === NLMSG_DONE) this.#end(true);
       else if (type === NLMSG_ERROR) this.#end(false);
       else if (type >= NLMSG_MIN_TYPE) {
         if (decodeConntrack(view, at, next, this.#entry, EVERY_ATTRIBUTE) && isWhole(this.#entry)) {
           this.#handler.onEntry(this.#entry);
-        } else this.#handler.onMalformed(at, next);
+        } else this.#malformed.count(view, at, next);
       }
       at += align(next - at);
     }

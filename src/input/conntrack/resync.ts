@@ -2,7 +2,6 @@ import type { Memory } from '../../pipeline/memory.ts';
 import type { Log } from '../../pipeline/plugin.ts';
 import type { ConntrackEntry } from '../../wire/conntrack.ts';
 import { dumpConntrack } from '../../wire/conntrack-request.ts';
-import type { Malformed } from '../malformed.ts';
 import type { ConntrackDump } from './conntrack-dump.ts';
 import type { FlowFilter } from './flow-filter.ts';
 import type { FlowTable } from './flow-table.ts';
@@ -26,7 +25,6 @@ interface Parts {
   readClock(): void;
   readonly dump: ConntrackDump;
   readonly unseen: UnseenFlows;
-  readonly malformed: Malformed;
   /** Hands over the events that wait: what they tell was not lost, and they know more than a dump. */
   drain(): void;
   /** Ends a batch of records. */
@@ -124,7 +122,7 @@ export class Resync {
   };
 
   #synchronize(purpose: Purpose): void {
-    const { dump, malformed, memory } = this.#parts;
+    const { dump } = this.#parts;
     if (dump.running) return;
     if (purpose === 'repair') this.#parts.drain();
     this.table.generation++;
@@ -134,7 +132,6 @@ export class Resync {
     dump.begin(dumpConntrack(0), {
       onEntry: (shown) => this.#onEntry(shown, purpose),
       onEnd: (complete) => this.#onEnd(complete, purpose),
-      onMalformed: (from, to) => malformed.count(memory.view, from, to),
     });
   }
 

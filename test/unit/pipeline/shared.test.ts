@@ -16,12 +16,12 @@ test('memory that a part gives back serves the next of the same size, and what i
   const memory = new Memory(1024);
   const first = memory.part();
   const places = [first.reserve(100), first.reserve(10)];
-  const together = first.share('received', 64);
+  const together = first.slots('received', 1, 64).offset;
   first.release();
   const second = memory.part();
   expect([second.reserve(100), second.reserve(10)]).toEqual(places);
-  expect(second.share('received', 64)).toBe(together);
-  expect(second.share('received', 128), 'of another size').not.toBe(together);
+  expect(second.slots('received', 1, 64).offset).toBe(together);
+  expect(second.slots('received', 1, 128).offset, 'of another size').not.toBe(together);
   expect(second.bytes).toBe(memory.bytes);
 });
 
