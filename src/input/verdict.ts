@@ -1,13 +1,6 @@
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
-import {
-  AUDIT_TABLE,
-  auditCounts,
-  DEFAULT_LIMIT,
-  hasLegacyRules,
-  installAudit,
-  limitFault,
-} from '../router/audit-rules.ts';
+import { AUDIT_TABLE, DEFAULT_LIMIT, hasLegacyRules, limitFault } from '../router/audit-rules.ts';
 import { NetlinkSocket } from '../system/netlink-socket.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
@@ -15,6 +8,7 @@ import { NFNLGRP_NFTRACE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.t
 import * as nftrace from '../wire/nftrace.ts';
 import { decodeTrace, Trace } from '../wire/nftrace.ts';
 import { describeDatagram } from '../wire/text.ts';
+import { AuditWatch } from './audit-watch.ts';
 import { JudgedPackets, LONGEST_NAME } from './judged-packets.ts';
 import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
@@ -49,12 +43,6 @@ interface Inheritance {
   readonly packets: JudgedPackets;
 }
 
-/**
- * The rules are looked after in one namespace after the other, and nobody waits for it: nft takes some 20 ms in each, and there may be
- * hundreds.
- */
-let rules = Promise.resolve();
-
 /** VERDICT: whether the firewall let a connection's first packet pass, and which rule said so. */
 export default defineInput({
   name: 'VERDICT',
@@ -65,7 +53,7 @@ export default defineInput({
     install: {
       type: 'bool',
       default: false,
-      doc: 'Install the rules of "flowlogd audit install" in each namespace where they are missing when the input starts there.',
+      doc: 'Install the rules of "flowlogd audit install" in each namespace where they are missing, when the input starts there and later.',
     },
     limit: {
       type: 'string',
@@ -124,6 +112,7 @@ export default defineInput({
     const malformed = new Malformed(name, log, ledger);
     const losses = new Losses(name, 'traces', false, log, clock, deliver);
     const listening = new Listening(name, log, losses, malformed);
+    const rules = new AuditWatch(name, namespace, options, log);
     const { view, bytes } = record;
     const debug = log.isDebug();
     let socket: NetlinkSocket | undefined;
@@ -241,22 +230,6 @@ export default defineInput({
       return to + length;
     }
 
-    /** The namespace may be new, or another one of the same name: the rules are put there again. */
-    async function provideRules(): Promise<void> {
-      if (socket === undefined) return; // gone before its turn
-      try {
-        if ((await auditCounts(namespace)) !== undefined) return;
-        if (options.install) await installAudit(namespace, { limit: options.limit });
-        else
-          log.error(
-            `${name}: the audit rules are not there, nothing will be read: "flowlogd audit install", or install=1`,
-          );
-      } catch (error) {
-        // Whoever comes later may still install them.
-        if (socket !== undefined) log.error(`${name}: the audit rules: ${(error as Error).message}`);
-      }
-    }
-
     function open(): NetlinkSocket {
       const on = NetlinkSocket.open({
         protocol: NETLINK_NETFILTER,
@@ -289,11 +262,12 @@ export default defineInput({
           onEnd: () => deliver.batch(),
         });
         silence.watch();
-        rules = rules.then(provideRules);
+        rules.start();
       },
       handOver(): Inheritance | undefined {
         if (socket === undefined) return undefined;
         silence?.stop();
+        rules.stop();
         socket.stop();
         listening.end();
         const left = { socket, packets };
@@ -303,6 +277,7 @@ export default defineInput({
       stop() {
         if (socket === undefined) return;
         silence?.stop();
+        rules.stop();
         socket.drain();
         packets.close();
         listening.end();

@@ -1,5 +1,6 @@
 // What the firewall said of each new connection, under a router as Neutron makes it, and the rules of `flowlogd audit`.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { until } from '../../scripts/lab.js';
 import { ADDRESS, ADDRESS_IPV6, RouterLab } from '../../scripts/router-lab.js';
@@ -186,6 +187,70 @@ test('what is for the router itself, what is rejected, and IPv6 are judged too',
   await audit('remove', '--netns', lab.router);
 });
 
+/** As Neutron's agent writes all of a router's rules, whatever was there (iptables_manager.py, with `--noflush`). */
+const NEUTRON = fileURLToPath(new URL('../../scripts/qrouter.iptables', import.meta.url));
+
+test.each([
+  ['iptables-nft', 'iptables'],
+  ['iptables-legacy', 'iptables-legacy'],
+])(
+  'the whole rules of a router, written anew by %s, neither move the audit rules nor keep them; --group logs before and behind them',
+  async (_, program) => {
+    const name = lab.namespace('audit-rewrite');
+    const neighbour = lab.namespace('audit-neighbour');
+    const rewrite = () => {
+      // What mentions the agent goes, then everything comes, its jumps first.
+      lab.sh(
+        `for table in raw mangle nat filter; do ${program} -t $table -F; ${program} -t $table -X; done
+       ${program}-restore --noflush --wait <${NEUTRON}
+       ${program} -I FORWARD -p udp --dport 9 -j DROP; ${program} -I INPUT -p udp --dport 9 -j DROP`,
+        name,
+      );
+    };
+    const bare = (text: string) => text.replaceAll(/ # handle \d+/g, '').replaceAll(/^#.*$|\[\d+:\d+\]/gm, '');
+    const all = () => bare(ruleset(name) + lab.sh(`${program}-save`, name));
+    rewrite();
+    rewrite();
+    const before = all();
+    expect((await audit('install', '--netns', name, '--group', '88')).stdout).toBe(`${name}: installed\n`);
+    const ours = lab.sh('nft -a -s list table inet flowlogd_audit', name);
+    expect(bare(lab.sh(`${program}-save`, name))).not.toContain('flowlogd');
+    const daemon = await Daemon.start(
+      lab,
+      `[global]
+stack=verdict1:VERDICT,base1:BASE,ip2str1:IP2STR,json1:JSON
+stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json2:JSON
+[log1]
+group=88
+[json1]
+file="/out/verdicts.json"
+[json2]
+file="/out/packets.json"
+`,
+      { namespace: name },
+    );
+    const send = neighbourOf(name, neighbour);
+    for (const times of [1, 2]) {
+      rewrite();
+      expect(lab.sh('nft -a -s list table inet flowlogd_audit', name)).toBe(ours);
+      send(1);
+      lab.sh(`bash -c 'echo >/dev/udp/192.0.2.1/7'`, neighbour);
+      const verdicts = await daemon.objects('verdicts.json', 2 * times);
+      const words = verdicts.map((one) => `${one['verdict.action']} ${one.dest_port}`);
+      expect(words.toSorted()).toEqual(Array(times).fill(['accept 7', 'drop 9']).flat().toSorted());
+      // Dropped: before only. Accepted: before and behind.
+      const packets = await daemon.objects('packets.json', 3 * times);
+      const logged = packets.map((one) => `${one['oob.prefix']}${one.dest_port}`);
+      expect(logged.toSorted()).toEqual(
+        Array(times).fill(['flowlogd ACCEPT 7', 'flowlogd NEW 7', 'flowlogd NEW 9']).flat().toSorted(),
+      );
+    }
+    expect(await daemon.stop()).toBe(0);
+    expect((await audit('remove', '--netns', name)).stdout).toBe(`${name}: removed\n`);
+    expect(all()).toBe(before);
+  },
+);
+
 /** Gives a namespace a neighbour that sends datagrams to port 9; what goes over loopback has passed OUTPUT, and is no new connection. */
 function neighbourOf(name: string, neighbour = lab.namespace('audit-neighbour')): (count: number) => void {
   lab.cable([neighbour, 'eth0'], [name, 'eth0']);
@@ -196,11 +261,11 @@ function neighbourOf(name: string, neighbour = lab.namespace('audit-neighbour'))
 }
 
 test('install may be repeated, remove leaves the rules as they were, in each namespace that the pattern means', async () => {
-  const [one, two, other] = [lab.namespace('audit-one'), lab.namespace('audit-two'), lab.namespace('audit-not')];
+  const [one, two, other] = [lab.namespace('pattern-one'), lab.namespace('pattern-two'), lab.namespace('pattern-not')];
   const all = [one, two, other];
   for (const name of all) lab.sh('iptables -A FORWARD -p tcp --dport 8080 -j DROP; nft add table inet own', name);
   const before = all.map(ruleset);
-  const pattern = `audit-*-${process.pid}-* !audit-not-*`;
+  const pattern = `pattern-*-${process.pid}-* !pattern-not-*`;
   expect((await audit('install', '--netns', pattern, '--limit', '20/minute', '--group', '77')).stdout).toBe(
     `${one}: installed\n${two}: installed\n`,
   );
@@ -210,13 +275,13 @@ test('install may be repeated, remove leaves the rules as they were, in each nam
   expect(await (await audit('install', '--netns', pattern, '--limit', '20/minute', '--group', '77')).ended).toBe(0);
   const bare = (text: string) => text.replaceAll(/ # handle \d+/g, '');
   expect(bare(ruleset(one))).toBe(bare(installed));
-  expect((await audit('show', '--netns', `audit-*-${process.pid}-*`)).stdout).toBe(
+  expect((await audit('show', '--netns', `pattern-*-${process.pid}-*`)).stdout).toBe(
     `${other}: not installed
 ${one}: installed; forward 0 seen, 0 judged, 0 let through; input 0 seen, 0 judged, 0 let through
 ${two}: installed; forward 0 seen, 0 judged, 0 let through; input 0 seen, 0 judged, 0 let through
 `,
   );
-  expect((await audit('remove', '--netns', `audit-*-${process.pid}-*`)).stdout).toBe(
+  expect((await audit('remove', '--netns', `pattern-*-${process.pid}-*`)).stdout).toBe(
     `${other}: not installed\n${one}: removed\n${two}: removed\n`,
   );
   expect(all.map(ruleset)).toEqual(before);

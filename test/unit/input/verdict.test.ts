@@ -207,13 +207,14 @@ test('the numbers of attributes are those of this machine’s headers', () => {
 test('its heir goes on with the socket, and with a packet that awaits its verdict', async () => {
   const memory = new Memory(32 << 20);
   const going = await new TestInput(verdict as unknown as InputPlugin, {}, { memory }).start();
-  const socket = kernel.sockets.at(-1) as FakeSocket;
+  const listening = () => kernel.sockets.filter(({ groups }) => groups.has(NFNLGRP_NFTRACE));
+  const socket = listening().at(-1) as FakeSocket;
   socket.bring(begin(5));
   await kernel.idle();
   const coming = await new TestInput(verdict as unknown as InputPlugin, {}, { memory }).start(
     going.service.handOver?.(),
   );
-  expect(kernel.sockets.at(-1)).toBe(socket);
+  expect(listening().at(-1)).toBe(socket);
   socket.bring(filter(5, NF_DROP));
   await kernel.idle();
   expect(coming.events).toMatchObject([
@@ -222,4 +223,33 @@ test('its heir goes on with the socket, and with a packet that awaits its verdic
   await going.service.stop?.();
   await coming.service.stop?.();
   expect([going, coming].map(({ service }) => service.counters?.()['packets without a verdict'])).toEqual([0, 0]);
+});
+
+test('the rules are looked for at the start and every 30 s; that they are missing is said once each time', async () => {
+  const said = () => input.log.filter((line) => line.includes('the audit rules are not there')).length;
+  let missing = false;
+  kernel.refusal = () => (missing ? 2 : 0); // ENOENT
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    input = await new TestInput(verdict as unknown as InputPlugin).start();
+    await kernel.idle();
+    expect(said()).toBe(0);
+    missing = true;
+    for (let i = 0; i < 3; i++) {
+      vi.advanceTimersByTime(30_000);
+      await kernel.idle();
+    }
+    expect(said()).toBe(1);
+    missing = false;
+    vi.advanceTimersByTime(30_000);
+    await kernel.idle();
+    missing = true;
+    vi.advanceTimersByTime(30_000);
+    await kernel.idle();
+    expect(said()).toBe(2);
+    await input.service.stop?.();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
