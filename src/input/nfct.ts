@@ -219,6 +219,7 @@ export default defineInput({
         maxBufferSize: options.netlink_socket_buffer_maxsize,
         ...slots,
       });
+      socket = on; // from here on `stop` closes it
       if (options.reliable) reliable = new ReliableMode(name, log, on, namespace);
       joinEvents(on, options.event_mask);
       return on;

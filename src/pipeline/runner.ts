@@ -115,8 +115,13 @@ export class Runner {
 
   async #startInput(source: Source, inherited?: unknown): Promise<void> {
     const error = await failureOf(() => source.service.start?.(inherited));
-    if (error === undefined) this.#running.add(source);
-    else this.#refuse(source, source.name, source.service, error);
+    if (error === undefined) {
+      this.#running.add(source);
+      return;
+    }
+    this.#refuse(source, source.name, source.service, error);
+    // What it had opened before it failed would stay open, and keep a namespace alive.
+    await this.#stop(source.name, source.service);
   }
 
   #refuse(source: Source, name: string, service: Service, error: unknown): void {

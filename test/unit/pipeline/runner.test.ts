@@ -96,6 +96,21 @@ test('an output that finds open what its predecessor holds starts when that one 
   await runner.stop();
 });
 
+test('an input that fails to start is stopped: what it had opened by then would stay open', async () => {
+  const errors: string[] = [];
+  const [IN, OUT] = plugins('new');
+  const start = () => {
+    notes.push('new input opens one of two');
+    throw new Error('the namespace is gone');
+  };
+  const failing = { ...(IN as object), link: () => noting('new input', { start }) };
+  const runner = new Runner(log(errors));
+  expect(await runner.change([], link(['in:IN,out:OUT'], [failing, OUT] as never))).toBe(0);
+  expect(notes).toEqual(['new output starts', 'new input opens one of two', 'new input stops']);
+  expect(errors).toEqual([expect.stringContaining('the namespace is gone')]);
+  await runner.stop();
+});
+
 test('a source that is told to go while it comes is gone in the end', async () => {
   const runner = new Runner(log([]));
   const sources = link(['in:IN,out:OUT'], plugins('old'));
