@@ -5,6 +5,7 @@ import type { Tuple } from './conntrack-tuple.ts';
 import * as ct from './ctnetlink.ts';
 import { writeIp } from './ip-text.ts';
 import type { LineBuffer } from './line-buffer.ts';
+import { subsecondNanoseconds, wholeSeconds } from './nanoseconds.ts';
 import { NFPROTO_IPV6 } from './nfnetlink.ts';
 import { writeXmlText, xmlTextRoom } from './xml-text.ts';
 
@@ -19,6 +20,8 @@ const COUNTERS_REPLY = 1 << ct.CTA_COUNTERS_REPLY;
 const USE = 1 << ct.CTA_USE;
 const ID = 1 << ct.CTA_ID;
 const ZONE = 1 << ct.CTA_ZONE;
+const TIMESTAMP = 1 << ct.CTA_TIMESTAMP;
+const STARTED_AND_STOPPED = (1 << ct.CTA_TIMESTAMP_START) | (1 << ct.CTA_TIMESTAMP_STOP);
 const SEEN_REPLY = ct.IPS_SEEN_REPLY;
 const ASSURED = ct.IPS_ASSURED;
 const GRE = 47;
@@ -56,6 +59,8 @@ const ID_OPEN = literal('<id>');
 const ID_CLOSE = literal('</id>');
 const ASSURED_TAG = literal('<assured/>');
 const UNREPLIED_TAG = literal('<unreplied/>');
+const DELTATIME_OPEN = literal('<deltatime>');
+const DELTATIME_CLOSE = literal('</deltatime>');
 const HELPER = literal('<helper>');
 const HELPER_CLOSE = literal('</helper>');
 const FLOW_CLOSE = literal('</flow>');
@@ -161,7 +166,17 @@ function writeIndependent(view: DataView, at: number, entry: ConntrackEntry): nu
     if ((status & ASSURED) !== 0) to = ASSURED_TAG.writeTo(view, to);
     if ((status & SEEN_REPLY) === 0) to = UNREPLIED_TAG.writeTo(view, to);
   }
+  if ((present & TIMESTAMP) !== 0) to = writeDeltaTime(view, to, entry);
   return META_CLOSE.writeTo(view, to);
+}
+
+/** How long an ended connection was, in whole seconds. */
+function writeDeltaTime(view: DataView, at: number, { timestamps }: ConntrackEntry): number {
+  if ((timestamps.present & STARTED_AND_STOPPED) !== STARTED_AND_STOPPED) return at;
+  const { startHigh, startLow, stopHigh, stopLow } = timestamps;
+  const begun = subsecondNanoseconds(stopHigh, stopLow) < subsecondNanoseconds(startHigh, startLow) ? 1 : 0;
+  const seconds = wholeSeconds(stopHigh, stopLow) - wholeSeconds(startHigh, startLow) - begun;
+  return seconds < 0 ? at : element(view, at, DELTATIME_OPEN, seconds | 0, DELTATIME_CLOSE); // below 0: the clock was set back
 }
 
 function stateOf({ protoInfo }: ConntrackEntry): Literal | undefined {

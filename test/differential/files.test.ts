@@ -54,7 +54,7 @@ describe('files, ulogd 2.0.8 beside flowlogd', () => {
     lab = new Lab();
     const router = lab.namespace('fl-files');
     lab.sh(
-      `sysctl -qw net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_events=1
+      `sysctl -qw net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1 net.netfilter.nf_conntrack_events=1
        ip addr add fd79::1/128 dev lo; nfacct add http; nfacct add dns
        iptables -A OUTPUT -p icmp -m nfacct --nfacct-name http
        nft 'add table inet t; add chain inet t o { type filter hook output priority 100; }'
@@ -80,6 +80,9 @@ describe('files, ulogd 2.0.8 beside flowlogd', () => {
        bash -c 'echo udp > /dev/udp/127.0.0.1/9; echo six > /dev/udp/fd79::1/9; echo tcp > /dev/tcp/127.0.0.1/9' || true
        conntrack -I -p tcp -s 1.2.3.4 -d 5.6.7.8 --sport 1 --dport 2 --state ESTABLISHED -t 600 --mark 7 2>&1
        conntrack -I -p gre -s 1.2.3.4 -d 5.6.7.8 --orig-key-src 17 --orig-key-dst 18 --reply-key-src 18 --reply-key-dst 17 -t 600 2>&1 || true
+       for port in $(seq 30 49); do
+         conntrack -I -p udp -s 1.2.3.4 -d 5.6.7.8 --sport 1 --dport $port -t 600 2>&1; sleep 0.1
+       done
        conntrack -F 2>&1; conntrack -F -f ipv6 2>&1 || true`,
       router,
     );
@@ -131,6 +134,11 @@ describe('files, ulogd 2.0.8 beside flowlogd', () => {
   test.each(['ulogd-pkt.xml', 'ulogd-flow.xml'])('%s is the same', (name) => {
     expect(text('our', name)).toBe(text('ref', name));
     expect(text('our', name).split('\n').length).toBeGreaterThan(6);
+  });
+
+  test('ended connections tell how long they were', () => {
+    const seconds = new Set(text('our', 'ulogd-flow.xml').match(/<deltatime>\d+(?=<)/g));
+    expect(seconds.size).toBeGreaterThan(1);
   });
 
   test('counters are the same, though one side may read once more', () => {
