@@ -30,7 +30,7 @@ export const PACKAGES = {
     'keepalived',
   ],
   // Servers that tests start in folders of their own, and ulogd's outputs to them.
-  databases: ['postgresql', 'mariadb-server', 'sqlite3'],
+  databases: ['postgresql', 'mariadb-server', 'sqlite3', 'openssl'],
   ulogdDatabases: ['ulogd2-sqlite3', 'ulogd2-pgsql', 'ulogd2-mysql'],
 };
 

@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #define LINES_AT_ONCE 64
-// Room for what the log daemon has not read; the kernel bounds it by net.core.wmem_max and net.unix.max_dgram_qlen.
-#define SEND_BUFFER (1 << 20)
 
 socklen_t unix_address(struct sockaddr_un *address, const char *path, size_t length) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -31,11 +29,11 @@ napi_value connect_datagram(napi_env env, napi_callback_info info) {
   if (size == 0) return throw_errno(env, "connect", ENAMETOOLONG);
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return throw_errno(env, "socket", errno);
+  // The send buffer stays at net.core.wmem_default: the kernel wakes a sender whose buffer was full when it is down to a quarter
+  // (unix_writable), but one that waits for room in the peer's queue (net.unix.max_dgram_qlen) for each line that is read.
   // A thread that sends looks up once in a while, so that it can be told to end.
   const struct timeval patience = {.tv_usec = 500000};
-  const int room = SEND_BUFFER;
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
   if (connect(fd, (const struct sockaddr *)&address, size) < 0) {
     int error = errno;
     close(fd);

@@ -53,10 +53,11 @@ logger() {
   local node
   for node in null zero full random urandom tty; do touch "$W/dev/$node" && mount --bind /dev/$node "$W/dev/$node"; done
   mount --move "$W/dev" /dev
-  printf 'module(load="imuxsock" SysSock.Name="/dev/log" SysSock.RateLimit.Interval="0")\n*.* action(type="omfile" file="%s/messages")\n' "$W" >"$W/rsyslog.conf"
-  rsyslogd -n -f "$W/rsyslog.conf" -i "$W/rsyslog.pid" &
+  printf 'module(load="imuxsock" SysSock.Name="/dev/log" SysSock.RateLimit.Interval="0")\ninput(type="imuxsock" Socket="/dev/log2" RateLimit.Interval="0")\n*.* action(type="omfile" file="%s/messages")\n' "$W" >"$W/rsyslog.conf"
+  in_ns sysctl -qw net.unix.max_dgram_qlen=${QLEN:-512}
+  in_ns rsyslogd -n -f "$W/rsyslog.conf" -i "$W/rsyslog.pid" &
   LOGGER=$!
-  while [ ! -S /dev/log ]; do sleep 0.1; done
+  while [ ! -S /dev/log2 ]; do sleep 0.1; done
 }
 # Conntrack alone is what NACCT reads; packets cost less without it.
 tracking() {
@@ -91,7 +92,7 @@ conf() {
     printf '[log1]\ngroup=%s\nnetlink_socket_buffer_size=67108864\nnetlink_socket_buffer_maxsize=134217728\n' "$2"
     printf '[ct1]\nhash_enable=0\nevent_mask=5\nnetlink_socket_buffer_size=67108864\nnetlink_socket_buffer_maxsize=134217728\n'
     echo '[out1]'
-    case $3 in XML) echo "directory=\"$W/$1/\"" ;; SYSLOG) ;; *) echo "file=\"$W/$1/out\"" ;; esac
+    case $3 in XML) echo "directory=\"$W/$1/\"" ;; SYSLOG) [ "$1" = our ] && echo 'socket=/dev/log2' ;; *) echo "file=\"$W/$1/out\"" ;; esac
   } >"$W/$1.conf"
 }
 run() {

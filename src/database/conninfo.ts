@@ -12,7 +12,13 @@ export interface Conninfo {
   readonly options?: string;
   readonly ssl?:
     | false
-    | { readonly rejectUnauthorized: boolean; readonly ca?: string; readonly cert?: string; readonly key?: string };
+    | {
+        readonly rejectUnauthorized: boolean;
+        readonly ca?: string;
+        readonly cert?: string;
+        readonly key?: string;
+        readonly checkServerIdentity?: () => undefined;
+      };
 }
 
 /**
@@ -47,18 +53,34 @@ export function parseConninfo(text: string): Conninfo {
   };
 }
 
+const TLS_MODES = ['require', 'verify-ca', 'verify-full'];
+
+function readPem(key: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`connstring: ${key}: ${(error as Error).message}`);
+  }
+}
+
 const KNOWN = new Set(
   'host hostaddr port dbname user password application_name options connect_timeout sslmode sslrootcert sslcert sslkey'.split(
     ' ',
   ),
 );
 
+const anyName = () => undefined;
+
 function tls(mode: string, words: ReadonlyMap<string, string>): NonNullable<Conninfo['ssl']> | false {
   if (mode === 'disable' || mode === 'allow' || mode === 'prefer') return false;
-  const read = (key: string) => (words.get(key) ? readFileSync(words.get(key)!, 'utf8') : undefined);
+  if (!TLS_MODES.includes(mode))
+    throw new Error(`connstring: sslmode is none of disable, allow, prefer, ${TLS_MODES.join(', ')}`);
+  const read = (key: string) => (words.get(key) ? readPem(key, words.get(key)!) : undefined);
   const [ca, cert, key] = [read('sslrootcert'), read('sslcert'), read('sslkey')];
   return {
     rejectUnauthorized: mode !== 'require' || ca !== undefined,
+    // As libpq: whose certificate it is, only verify-full asks.
+    ...(mode === 'verify-full' ? {} : { checkServerIdentity: anyName }),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),

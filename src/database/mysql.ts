@@ -1,4 +1,6 @@
-import type { Connection } from 'mysql2/promise';
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import type { Connection, SslOptions } from 'mysql2/promise';
 import { type Answer, type Column, type Driver, type Fault, missingPackage } from './driver.ts';
 import type { Cell, Form, Row } from './rows.ts';
 import type { DatabaseTarget } from './target.ts';
@@ -39,13 +41,14 @@ class MysqlDriver implements Driver {
   }
 
   async open(ended: (reason: string) => void): Promise<void> {
-    const { host = '', port, database, user, password } = this.#target.connection;
+    const { host = '', port, database, user, password, tlsCa } = this.#target.connection;
     const connection = await this.#mysql.createConnection({
       database,
       ...(host.startsWith('/') ? { socketPath: host } : { host }),
       ...(port ? { port } : {}),
       ...(user ? { user } : {}),
       ...(password ? { password } : {}),
+      ...(tlsCa === undefined ? {} : { ssl: tls(tlsCa, host) }),
       charset: 'utf8mb4',
       rowsAsArray: true,
       enableKeepAlive: true,
@@ -142,6 +145,17 @@ class MysqlDriver implements Driver {
     if (Buffer.isBuffer(cell)) return cell.toString('hex');
     return this.#forms[column] === 'bytes' && cell !== null ? Buffer.from(String(cell)).toString('hex') : cell;
   }
+}
+
+/** A certificate is for a name: of an address and a socket mysql2 compares none, and asks for the authority alone. */
+function tls(file: string, host: string): SslOptions {
+  let ca: string;
+  try {
+    ca = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`tls_ca: ${(error as Error).message}`);
+  }
+  return { ca, rejectUnauthorized: true, verifyIdentity: !host.startsWith('/') && isIP(host) === 0 };
 }
 
 const quoted = (name: string): string => `\`${name.replaceAll('`', '``')}\``;

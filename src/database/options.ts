@@ -20,6 +20,15 @@ export const databaseDeliveryOptions = {
   },
 } as const satisfies OptionSpecs;
 
+/** TLS to MySQL and MariaDB; PostgreSQL has it in its connection string. */
+export const mysqlTlsOptions = {
+  tls_ca: {
+    type: 'string',
+    default: '',
+    doc: 'File with the authorities (PEM) that may have signed the certificate of MySQL or MariaDB: with it the connection is encrypted, or there is none.',
+  },
+} as const satisfies OptionSpecs;
+
 /** The options of ulogd2 that all its databases but SQLITE3 have. */
 export const statementOptions = {
   table: {

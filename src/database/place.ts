@@ -9,6 +9,7 @@ export interface ServerOptions {
   readonly port: number;
   readonly user: string;
   readonly pass: Secret;
+  readonly tls_ca?: string;
 }
 
 /** A server for messages: without user and password. The path of a socket stands in brackets. */
@@ -36,5 +37,9 @@ export function mysqlConnection(options: ServerOptions): ServerConnection {
   const { host, port } = options;
   const local = (host === '' || host === 'localhost') && port === 0;
   const socket = local ? MYSQL_SOCKETS.find((path) => existsSync(path)) : undefined;
-  return { ...given(options), host: socket ?? (host || 'localhost') };
+  return {
+    ...given(options),
+    host: socket ?? (host || 'localhost'),
+    ...(options.tls_ca ? { tlsCa: options.tls_ca } : {}),
+  };
 }

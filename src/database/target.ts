@@ -10,6 +10,8 @@ export interface ServerConnection {
   readonly user?: string;
   readonly password?: string;
   readonly schema?: string;
+  /** File of the authorities that may have signed the server's certificate: with it the connection must be encrypted. */
+  readonly tlsCa?: string;
   /** PostgreSQL's own connection string, which wins over all of the above. */
   readonly connstring?: string;
 }

@@ -1,5 +1,5 @@
 import { NO_SECRET } from '../config/secret.ts';
-import { databaseDeliveryOptions, statementOptions } from '../database/options.ts';
+import { databaseDeliveryOptions, mysqlTlsOptions, statementOptions } from '../database/options.ts';
 import { mysqlConnection, postgresConnection, serverName } from '../database/place.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { databaseStage } from './row-sender.ts';
@@ -26,6 +26,7 @@ export default defineOutput({
     user: { type: 'string', default: '', doc: 'User of the database; not for sqlite3.' },
     pass: { type: 'secret', default: NO_SECRET, doc: 'Password, env:NAME or file:/path.' },
     schema: { type: 'string', default: '', doc: 'Schema of the table, with pgsql; empty for public.' },
+    ...mysqlTlsOptions,
     ...statementOptions,
     ...databaseDeliveryOptions,
   },

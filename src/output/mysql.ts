@@ -1,5 +1,5 @@
 import { NO_SECRET } from '../config/secret.ts';
-import { databaseDeliveryOptions, statementOptions } from '../database/options.ts';
+import { databaseDeliveryOptions, mysqlTlsOptions, statementOptions } from '../database/options.ts';
 import { mysqlConnection, serverName } from '../database/place.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
 import { databaseStage } from './row-sender.ts';
@@ -21,6 +21,7 @@ export default defineOutput({
     port: { type: 'int', default: 0, max: 65535, doc: 'Port of the server; 0 is 3306.' },
     user: { type: 'string', default: '', required: true, doc: 'User of the database.' },
     pass: { type: 'secret', default: NO_SECRET, doc: 'Password, env:NAME or file:/path.' },
+    ...mysqlTlsOptions,
     ...statementOptions,
     ...databaseDeliveryOptions,
   },

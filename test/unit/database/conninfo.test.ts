@@ -9,7 +9,10 @@ describe('a connection string of libpq', () => {
     ],
     [`  dbname = 'my db' password='it\\'s \\\\ here'`, { database: 'my db', password: `it's \\ here` }],
     ['host=/run/postgresql dbname=u connect_timeout=5', { host: '/run/postgresql', database: 'u' }],
-    ['hostaddr=192.0.2.1 sslmode=require', { host: '192.0.2.1', ssl: { rejectUnauthorized: false } }],
+    [
+      'hostaddr=192.0.2.1 sslmode=require',
+      { host: '192.0.2.1', ssl: { rejectUnauthorized: false, checkServerIdentity: expect.any(Function) } },
+    ],
     ['sslmode=verify-full', { ssl: { rejectUnauthorized: true } }],
     ['sslmode=prefer', { ssl: false }],
     ["password=''", {}],
@@ -22,6 +25,7 @@ describe('a connection string of libpq', () => {
   test.each([
     ["password='secret", 'connstring: cannot be read behind its first 0 characters'],
     ['dbname=u =secret', 'connstring: cannot be read behind its first 8 characters'],
+    ['sslmode=secret', 'connstring: sslmode is none of disable, allow, prefer, require, verify-ca, verify-full'],
     ['dbname=u pasword=secret', 'connstring: "pasword" is not known'],
   ])('%j is an error that shows no value', (text, message) => {
     expect(() => parseConninfo(text)).toThrow(message);
