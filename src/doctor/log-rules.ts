@@ -5,6 +5,8 @@ export interface LogRule {
   readonly group: number;
   /** Where it stands, as one would look for it. */
   readonly place: string;
+  /** The command that shows it. */
+  readonly show: readonly string[];
 }
 
 /** The rules of a namespace, and why they may not be all. */
@@ -64,7 +66,13 @@ export function rulesOfNft(json: string): LogRule[] {
     (rule?.expr ?? []).flatMap(({ log }) =>
       rule === undefined || log?.group === undefined
         ? []
-        : [{ group: log.group, place: `nft ${rule.family} ${rule.table} ${rule.chain}` }],
+        : [
+            {
+              group: log.group,
+              place: `nft ${rule.family} ${rule.table} ${rule.chain}`,
+              show: ['nft', '-a', 'list', 'chain', rule.family, rule.table, rule.chain],
+            },
+          ],
     ),
   );
 }
@@ -81,6 +89,8 @@ export function rulesOfSave(text: string, program: string): LogRule[] {
     const chain = /^(?:\[\d+:\d+\] )?-A (\S+) .*-j NFLOG\b/.exec(bare)?.[1];
     if (chain === undefined) return [];
     const group = Number(/--nflog-group (\d+)/.exec(bare)?.[1] ?? 0);
-    return [{ group, place: `${kind} ${table} ${chain}` }];
+    return [
+      { group, place: `${kind} ${table} ${chain}`, show: [program.replace(/-save$/, ''), '-t', table, '-S', chain] },
+    ];
   });
 }

@@ -48,11 +48,14 @@ function unheard(
   const read = new Set([...inputs.map(groupOf), ...holders.map(({ group }) => group)]);
   const unread = new Set(rules.map(({ group }) => group).filter((group) => !read.has(group)));
   return [...unread].map((group): Finding => {
-    const places = placesOf(rules.filter((rule) => rule.group === group));
+    const logging = rules.filter((rule) => rule.group === group);
+    const places = placesOf(logging);
+    const keep = `shows them; a stack whose NFLOG has group=${group} reads them, or remove them`;
     return {
       severity: 'warning',
       view,
       message: `nobody reads NFLOG group ${group}: what its rules log is lost (${places})`,
+      remedy: { command: view.words(...(logging[0]?.show ?? [])), keep },
     };
   });
 }

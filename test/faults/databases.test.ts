@@ -164,6 +164,32 @@ test.each(['PGSQL', 'MYSQL', 'SQLITE3'] as const)(
   },
 );
 
+test.each([
+  ['PGSQL', 'double precision', 'bigint'],
+  ['MYSQL', 'double', 'bigint'],
+  ['SQLITE3', 'real', 'integer'],
+] as const)('%s: what the kernel dropped is a row of the table of gaps', async (plugin, seconds, number) => {
+  const place = PLACES[plugin];
+  makeTable(place);
+  place.sql('DROP TABLE IF EXISTS flowlogd_gap');
+  place.sql(
+    `CREATE TABLE flowlogd_gap (input varchar(255), from_sec ${seconds}, to_sec ${seconds}, lost ${number}, exact smallint, cause varchar(255))`,
+  );
+  if (place.server === postgres) place.sql('GRANT ALL ON flowlogd_gap TO ulogd');
+  const text = configuration(plugin, place.options).replaceAll(/(buffer_(?:max)?size)=\d+/g, '$1=8192');
+  const daemon = await Daemon.start(lab, text, { namespace });
+  daemon.signal('SIGSTOP');
+  sendDatagrams(lab, namespace, 500);
+  daemon.signal('SIGCONT');
+  await daemon.logged('the kernel dropped packets');
+  sendDatagrams(lab, namespace, 1);
+  const sum = 'SELECT (SELECT count(*) FROM t) + (SELECT coalesce(sum(lost), 0) FROM flowlogd_gap)';
+  await until('rows and losses are all that was sent', () => Number(place.sql(sum)[0]) === 501);
+  expect(Number(place.sql('SELECT count(*) FROM flowlogd_gap WHERE lost > 0')[0])).toBeGreaterThan(0);
+  expect(await daemon.stop()).toBe(0);
+  place.sql('DROP TABLE flowlogd_gap');
+});
+
 describe('SQLITE3', () => {
   const place = PLACES.SQLITE3;
   const rows = () => Number(sqlite('SELECT count(*) FROM t')[0]);

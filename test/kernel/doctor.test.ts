@@ -178,8 +178,11 @@ describe('nflog-groups', () => {
     const other = new Practice(PACKETS.replace('group=5', 'group=0'));
     expect(await other.findings('nflog-groups')).toEqual([]);
     other.sh(rule);
-    const [lost, ...more] = messages(await other.findings('nflog-groups'));
+    const found = await other.findings('nflog-groups');
+    const [lost, ...more] = messages(found);
     expect(more).toEqual([]);
+    // The command shows the rule that it is about.
+    expect(other.sh(found[0]?.command ?? '')).toMatch(/group 5|--nflog-group 5/);
     expect(lost).toMatch(/^warning: nobody reads NFLOG group 5: what its rules log is lost \(/);
   });
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { rulesOfNft, rulesOfSave } from '../../../src/doctor/log-rules.ts';
 
 test('rules of nft are those whose log statement has a group', () => {
+  const SHOW = ['nft', '-a', 'list', 'chain', 'inet', 't', 'c'];
   const rule = (...expr: object[]) => ({ rule: { family: 'inet', table: 't', chain: 'c', handle: 1, expr } });
   const ruleset = {
     nftables: [
@@ -14,8 +15,8 @@ test('rules of nft are those whose log statement has a group', () => {
     ],
   };
   expect(rulesOfNft(JSON.stringify(ruleset))).toEqual([
-    { group: 7, place: 'nft inet t c' },
-    { group: 0, place: 'nft inet t c' },
+    { group: 7, place: 'nft inet t c', show: SHOW },
+    { group: 0, place: 'nft inet t c', show: SHOW },
   ]);
 });
 
@@ -31,8 +32,9 @@ COMMIT
 -A FORWARD -j NFLOG
 COMMIT
 `;
+  const show = (table: string, chain: string) => ['ip6tables-legacy', '-t', table, '-S', chain];
   expect(rulesOfSave(saved, 'ip6tables-legacy-save')).toEqual([
-    { group: 3, place: 'ip6tables-legacy raw PREROUTING' },
-    { group: 0, place: 'ip6tables-legacy filter FORWARD' },
+    { group: 3, place: 'ip6tables-legacy raw PREROUTING', show: show('raw', 'PREROUTING') },
+    { group: 0, place: 'ip6tables-legacy filter FORWARD', show: show('filter', 'FORWARD') },
   ]);
 });
