@@ -123,7 +123,7 @@ function checkShape(steps: readonly Step[], file: string, catalog: readonly Plug
         misplaced.push(step);
       }
     }
-    if (plugin.role !== 'output') kind = plugin.gives ?? kind;
+    if (plugin.role === 'filter' || (plugin.role === 'input' && index === 0)) kind = plugin.gives ?? kind;
     before = step;
   }
   return misplaced;
