@@ -65,20 +65,24 @@ export default defineOutput({
     'project.id': { type: 'string', optional: true },
   },
   link({ options, read, clock, log, id, compat, shared, neutron, namespace }) {
-    const sink = shared(() => ({
-      file: new OutputFile(
-        options.file,
-        (message) => log.error(`${id}:NEUTRON: ${message}`),
-        {},
-        keepingOf(options, compat),
-      ),
-      bucket: new TokenBucket(options.rate_limit, options.burst_limit),
-      told: 0,
-      nextNote: 0,
-    }));
-    const { file, bucket } = sink;
-    const map = NeutronMap.of(neutron.map);
-    const ports = new PortDevices(map, Ovsdb.of(neutron.ovsdb));
+    const sink = shared(() => {
+      const map = NeutronMap.of(neutron.map);
+      return {
+        map,
+        ports: new PortDevices(map, Ovsdb.of(neutron.ovsdb)),
+        follows: false,
+        file: new OutputFile(
+          options.file,
+          (message) => log.error(`${id}:NEUTRON: ${message}`),
+          {},
+          keepingOf(options, compat),
+        ),
+        bucket: new TokenBucket(options.rate_limit, options.burst_limit),
+        told: 0,
+        nextNote: 0,
+      };
+    });
+    const { map, ports, file, bucket } = sink;
     const fwaas = new FwaasRules(namespace);
     const time = new LocalTime();
 
@@ -131,8 +135,8 @@ export default defineOutput({
 
     function line(record: Record, action: string, rule: FwaasRule | undefined): string {
       const { view, value, extra, valid } = record;
-      const port = portOf(record, rule);
-      const project = textOf(record, read['project.id']) || (map?.names?.port(port)?.project ?? '');
+      const port = printable(portOf(record, rule));
+      const project = textOf(record, read['project.id']) || printable(map?.names?.port(port)?.project ?? '');
       const mac = read['raw.mac'];
       const packet = read['raw.pkt'];
       const from = value[packet]!;
@@ -173,7 +177,8 @@ export default defineOutput({
         return true;
       },
       start() {
-        ports.open((message) => log.error(`${id}:NEUTRON: ${message}`));
+        if (!sink.follows) ports.open((message) => log.error(`${id}:NEUTRON: ${message}`));
+        sink.follows = true;
         file.open();
       },
       flush() {
@@ -182,7 +187,8 @@ export default defineOutput({
       },
       reopen: () => file.reopen(),
       stop() {
-        ports.close();
+        if (sink.follows) ports.close();
+        sink.follows = false;
         tell(Number.POSITIVE_INFINITY);
         file.close();
       },
