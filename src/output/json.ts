@@ -291,7 +291,7 @@ class Fields {
 
   layoutOf(record: Record): Layout {
     const layouts = this.#layouts;
-    for (let i = 0; i < layouts.length; i++) if (layouts[i]!.fits(record)) return layouts[i]!;
+    for (let i = layouts.length; i-- > 0; ) if (layouts[i]!.fits(record)) return layouts[i]!;
     const layout = new Layout(record, this.#fields);
     layouts[this.#replaced++ % LAYOUTS] = layout;
     return layout;

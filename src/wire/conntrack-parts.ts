@@ -1,4 +1,4 @@
-import { HOST_LITTLE_ENDIAN } from './netlink.ts';
+import { HOST_LITTLE_ENDIAN, U32 } from './netlink.ts';
 
 // A constant of this module's own, see netlink.ts on speed.
 const LITTLE = HOST_LITTLE_ENDIAN;
@@ -9,25 +9,25 @@ const LITTLE = HOST_LITTLE_ENDIAN;
 export class Counters {
   /** 1 << CTA_COUNTERS_*; the 32-bit forms set the bits of CTA_COUNTERS_PACKETS and _BYTES too. */
   present = 0;
-  packetsHigh = 0;
-  packetsLow = 0;
-  bytesHigh = 0;
-  bytesLow = 0;
+  packetsHigh = U32;
+  packetsLow = U32;
+  bytesHigh = U32;
+  bytesLow = U32;
 }
 
 /** Life of an entry in nanoseconds since 1970, as halves of 64-bit numbers: CTA_TIMESTAMP. */
 export class Timestamps {
   present = 0;
-  startHigh = 0;
-  startLow = 0;
-  stopHigh = 0;
-  stopLow = 0;
+  startHigh = U32;
+  startLow = U32;
+  stopHigh = U32;
+  stopLow = U32;
 }
 
 /** How a helper or SYNPROXY shifted TCP sequence numbers of one direction: CTA_SEQ_ADJ_ORIG, CTA_SEQ_ADJ_REPLY. */
 export class SeqAdj {
   present = 0;
-  correctionPosition = 0;
+  correctionPosition = U32;
   /** Signed. */
   offsetBefore = 0;
   /** Signed. */
@@ -37,9 +37,9 @@ export class SeqAdj {
 /** What SYNPROXY remembers: CTA_SYNPROXY. */
 export class Synproxy {
   present = 0;
-  initialSequence = 0;
-  initialTimestamp = 0;
-  timestampOffset = 0;
+  initialSequence = U32;
+  initialTimestamp = U32;
+  timestampOffset = U32;
 }
 
 /** Decodes a CTA_COUNTERS_* nest between `start` and `end`; false when it is malformed. */

@@ -1,4 +1,4 @@
-import { HOST_LITTLE_ENDIAN } from './netlink.ts';
+import { HOST_LITTLE_ENDIAN, U32 } from './netlink.ts';
 
 // A constant of this module's own, see netlink.ts on speed.
 const LITTLE = HOST_LITTLE_ENDIAN;
@@ -18,11 +18,11 @@ export class ProtoInfo {
   tcpFlagsMaskOrig = 0;
   tcpFlagsReply = 0;
   tcpFlagsMaskReply = 0;
-  sctpVtagOrig = 0;
-  sctpVtagReply = 0;
+  sctpVtagOrig = U32;
+  sctpVtagReply = U32;
   dccpRole = 0;
-  dccpHandshakeHigh = 0;
-  dccpHandshakeLow = 0;
+  dccpHandshakeHigh = U32;
+  dccpHandshakeLow = U32;
 }
 
 /** Forgets the last state. */

@@ -20,6 +20,7 @@ import {
   NLM_F_EXCL,
   NLMSG_HEADER,
   stringLength,
+  U32,
 } from './netlink.ts';
 import { NFNL_HEADER } from './nfnetlink.ts';
 
@@ -44,7 +45,7 @@ export class ConntrackEntry {
   /** NFPROTO_IPV4 or NFPROTO_IPV6. */
   family = 0;
   /** Netlink port of whoever caused the event or asked for the entry; 0 for traffic. */
-  port = 0;
+  port = U32;
   readonly orig = new Tuple();
   readonly reply = new Tuple();
   /** The connection that expected this one. */
@@ -58,25 +59,25 @@ export class ConntrackEntry {
   helperInfoOffset = 0;
   helperInfoLength = 0;
   /** Seconds until the entry expires. */
-  timeout = 0;
-  mark = 0;
-  markMask = 0;
+  timeout = U32;
+  mark = U32;
+  markMask = U32;
   readonly origCounters = new Counters();
   readonly replyCounters = new Counters();
   /** References held on the entry. */
   use = 0;
-  id = 0;
+  id = U32;
   readonly origSeqAdj = new SeqAdj();
   readonly replySeqAdj = new SeqAdj();
-  secmark = 0;
+  secmark = U32;
   zone = 0;
   securityContextOffset = 0;
   /** 0 when the kernel sent no name. */
   securityContextLength = 0;
   readonly timestamps = new Timestamps();
   /** Nanoseconds since 1970 at which the event happened, as halves of a 64-bit number. */
-  eventTimeHigh = 0;
-  eventTimeLow = 0;
+  eventTimeHigh = U32;
+  eventTimeLow = U32;
   /** A bitmap in words of the machine's byte order. */
   labelsOffset = 0;
   labelsLength = 0;

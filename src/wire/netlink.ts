@@ -13,6 +13,13 @@
 /** Message headers and attribute headers are in the byte order of the machine; payloads say their own. */
 export const HOST_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
+/**
+ * What a field of 32 bits is before anything is decoded into it. V8 keeps -0 as a double from the start; a field that began
+ * as a small integer it would keep in another way from the first value beyond 31 bits on, and throw away all that was
+ * compiled for the class.
+ */
+export const U32 = -0;
+
 /** Size of struct nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32. */
 export const NLMSG_HEADER = 16;
 /** Size of struct nlattr: length u16, type u16. */

@@ -1,4 +1,4 @@
-import { HOST_LITTLE_ENDIAN, NLMSG_HEADER, stringLength } from './netlink.ts';
+import { HOST_LITTLE_ENDIAN, NLMSG_HEADER, stringLength, U32 } from './netlink.ts';
 import { NFNL_HEADER, NFNL_SUBSYS_ULOG } from './nfnetlink.ts';
 
 /** Packets that NFLOG hands over (linux/netfilter/nfnetlink_log.h; written by __build_packet_message in nfnetlink_log.c). */
@@ -49,9 +49,9 @@ export class NflogPacket {
   hwProtocol = 0;
   /** Netfilter hook: 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting. */
   hook = 0;
-  mark = 0;
+  mark = U32;
   /** Seconds since 1970. */
-  seconds = 0;
+  seconds = U32;
   microseconds = 0;
   indev = 0;
   outdev = 0;
@@ -65,12 +65,12 @@ export class NflogPacket {
   payloadLength = 0;
   prefixOffset = 0;
   prefixLength = 0;
-  uid = 0;
-  gid = 0;
+  uid = U32;
+  gid = U32;
   /** Counts the packets of this group. */
-  sequence = 0;
+  sequence = U32;
   /** Counts the packets of all groups. */
-  globalSequence = 0;
+  globalSequence = U32;
   /** ARPHRD_*. */
   hwType = 0;
   hwHeaderOffset = 0;

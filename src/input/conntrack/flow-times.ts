@@ -1,6 +1,7 @@
 import type { ConntrackEntry } from '../../wire/conntrack.ts';
 import { CTA_TIMESTAMP_EVENT, CTA_TIMESTAMP_START, CTA_TIMESTAMP_STOP } from '../../wire/ctnetlink.ts';
 import { subsecondNanoseconds, wholeSeconds } from '../../wire/nanoseconds.ts';
+import { U32 } from '../../wire/netlink.ts';
 
 // V8 folds constants of this module only.
 const TIMESTAMP_EVENT = 1 << CTA_TIMESTAMP_EVENT;
@@ -9,7 +10,7 @@ const TIMESTAMP_STOP = 1 << CTA_TIMESTAMP_STOP;
 
 /** A point in time as records hold it. */
 export class Moment {
-  seconds = 0;
+  seconds = U32;
   microseconds = 0;
   known = false;
 
