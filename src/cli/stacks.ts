@@ -3,6 +3,7 @@ import { type Environment, linkSource, type Source } from '../pipeline/link.ts';
 import { Memory } from '../pipeline/memory.ts';
 import { type Plan, planIdentity } from '../pipeline/plan.ts';
 import type { Log } from '../pipeline/plugin.ts';
+import { rehearse } from '../pipeline/rehearsal.ts';
 import { Runner } from '../pipeline/runner.ts';
 import { Shared } from '../pipeline/shared.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
@@ -37,6 +38,8 @@ export class Stacks {
   /** Sources that are replaced because their namespace was: one after the other. */
   #renewing: Promise<unknown> = Promise.resolve();
   #isStopped = false;
+  /** Not again at a reload: other stacks are running then, into files that these may share. */
+  #isRehearsed = false;
 
   constructor({ global, neutron }: Config, log: Log) {
     this.#log = log;
@@ -69,6 +72,8 @@ export class Stacks {
         kept.has(identity) ? [] : [[identity, linkSource(plan, this.#environment)] as const],
       ),
     );
+    if (!this.#isRehearsed) for (const source of coming.values()) rehearse(source);
+    this.#isRehearsed = true;
     this.#sources = new Map([...kept, ...coming]);
     const outputs = await this.#runner.change(going, [...coming.values()]);
     if (!this.#isStopped) this.#fixed.watch([...this.#sources.values()].flatMap(({ namespace = [] }) => namespace));

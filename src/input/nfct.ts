@@ -16,6 +16,7 @@ import { Moment, readTimes, setBegin } from './conntrack/flow-times.ts';
 import { Refusals } from './conntrack/refusals.ts';
 import { ReliableMode } from './conntrack/reliable-mode.ts';
 import { Resync, type Unfinished } from './conntrack/resync.ts';
+import { specimens } from './conntrack/specimens.ts';
 import { UnseenFlows } from './conntrack/unseen-flows.ts';
 import { isWhole } from './conntrack/whole-entry.ts';
 import { Listening } from './listening.ts';
@@ -269,6 +270,12 @@ export default defineInput({
           },
           onEnd: endBatch,
         });
+      },
+      rehearse() {
+        for (const specimen of specimens) {
+          bytes.set(specimen, slots.offset);
+          onDatagram(slots.offset, slots.offset + specimen.length);
+        }
       },
       handOver(): Inheritance {
         clearInterval(poll);

@@ -82,6 +82,8 @@ export interface Service {
    * have changed, and not an event is to be lost. An input without it is stopped, and the other one started.
    */
   handOver?(): unknown;
+  /** Has an input that was not started read an event of each kind, as if they had come (`rehearse`). */
+  rehearse?(): void;
   /** Writes out what is buffered: called after each batch of events. */
   flush?(): void;
   /** SIGHUP: files are opened again under their name. */

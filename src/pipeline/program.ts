@@ -34,6 +34,12 @@ export class Program {
     return this.#steps[step] === refuse;
   }
 
+  /** Begins to count anew. */
+  forget(): void {
+    this.stopped.fill(0);
+    this.failed.fill(0);
+  }
+
   run(record: Record): void {
     const steps = this.#steps;
     let at = 0;

@@ -50,6 +50,8 @@ export class OutputFile {
   readonly #report: (message: string) => void;
   /** A batch is written in parts of this size; no part fills a file beyond what it may hold. */
   readonly #partSize: number;
+  /** Not opened yet: what is rendered until then goes nowhere. */
+  #isRehearsing = true;
   #isFailing = false;
   #isGuarded = false;
   /** Bytes at the beginning of `buffer` that complete a record whose first part is on the disk. */
@@ -88,6 +90,8 @@ export class OutputFile {
 
   /** Opens the file, in a directory that is made if only it is missing. Throws with the path and the reason. */
   open(): void {
+    if (this.#isRehearsing) this.buffer.length = this.pending = 0;
+    this.#isRehearsing = false;
     this.#file.open();
     this.#mayGrow(0);
   }
@@ -110,6 +114,10 @@ export class OutputFile {
   flush(): void {
     const { buffer } = this;
     if (buffer.length === 0 && this.#notes.length === 0) return;
+    if (this.#isRehearsing) {
+      buffer.length = this.pending = 0;
+      return;
+    }
     if (!this.#mayGrow(buffer.length)) {
       this.guarded += this.#abandon(0);
       return;
