@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parseSavedTranslations, type SavedTranslation } from '../wire/iptables-save.ts';
 import type { RuleListener } from './nat-rules.ts';
@@ -9,6 +10,8 @@ const run = promisify(execFile);
 const SETTLE_MS = 100;
 const POLL_MS = 30_000;
 const MOST_OUTPUT = 64 << 20;
+/** Characters that are parsed before all else gets its turn. */
+const PORTION = 16 << 10;
 /** These print the tables that exist, and without `-t` they make none. */
 const COMMANDS = [
   ['iptables-legacy-save', '/proc/net/ip_tables_names'],
@@ -52,8 +55,11 @@ export class LegacyRules {
 
   /** Tells what was last read. */
   visit(listener: Pick<RuleListener, 'onWhole' | 'onForward'>): void {
+    const both = new DataView(new ArrayBuffer(32));
+    const bytes = new Uint8Array(both.buffer);
     for (const { external, internal, whole } of this.#found) {
-      const both = new DataView(Uint8Array.of(...external, ...internal).buffer);
+      bytes.set(external);
+      bytes.set(internal, external.length);
       if (whole) listener.onWhole(both, 0, external.length, external.length, false);
       else listener.onForward(both, 0, external.length);
     }
@@ -80,8 +86,23 @@ export class LegacyRules {
     if (text !== '') this.look(POLL_MS);
     const rules = text.replaceAll(/^#.*$|\[\d+:\d+\]/gm, '');
     if (rules === this.#text) return;
+    const found = await parseInTurns(text);
+    if (this.#closed) return;
     this.#text = rules;
-    this.#found = parseSavedTranslations(text);
+    this.#found = found;
     this.#onChange();
   }
+}
+
+/** Thousands of rules take their time: between portions there is some for all else. */
+async function parseInTurns(text: string): Promise<SavedTranslation[]> {
+  const found: SavedTranslation[] = [];
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf('\n', at + PORTION);
+    const end = newline < 0 ? text.length : newline + 1;
+    found.push(...parseSavedTranslations(text.slice(at, end)));
+    at = end;
+    await nextTurn();
+  }
+  return found;
 }

@@ -1,5 +1,6 @@
 // Inputs that follow network namespaces as they come and go.
 import { readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import type { Attached } from '../../src/cli/namespace-stacks.ts';
@@ -426,4 +427,71 @@ test('when a router goes each of its floating IPs ends; when only the daemon let
     `end ${first}`,
   ]);
   expect(await daemon.stop()).toBe(0);
+});
+
+test('a connection that an output makes is the daemon’s own, wherever its events come from', async () => {
+  let received = '';
+  const server = createServer((socket) => socket.on('data', (bytes) => (received += bytes)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    const name = `${prefix}a`;
+    add(name);
+    logDatagrams(lab, name, 5);
+    lab.sh(`ip -n ${name} link set lo up`);
+    const daemon = await Daemon.start(
+      lab,
+      `[global]
+stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json1:JSON
+[log1]
+group=5
+network_namespaces="${prefix}*"
+[json1]
+mode="tcp"
+port="${(server.address() as AddressInfo).port}"
+`,
+    );
+    await daemon.logged(`log1:NFLOG@${name}: attached`);
+    sendDatagrams(lab, name, 2);
+    await until('both packets', () => received.split('\n').length === 3);
+    expect(JSON.parse(received.split('\n')[0] as string)).toMatchObject({ 'netns.name': name });
+    expect(await daemon.stop()).toBe(0);
+  } finally {
+    server.close();
+  }
+});
+
+test('routers that come, are used and go leave no descriptor, and each of their floating IPs has its begin and end', async () => {
+  const rounds = Number(process.env.FLOWLOGD_CHURN ?? 10);
+  const daemon = await Daemon.start(lab, ROUTERS(`${prefix}*`));
+  const descriptors = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
+  const one = async (i: number) => {
+    const name = `${prefix}r${i}`;
+    add(name);
+    lab.sh(`ip -n ${outside} link add router-${i} type veth peer name qg-1 netns ${name}`);
+    logDatagrams(lab, name, 5);
+    await daemon.logged(`log1:NFLOG@${name}: attached`);
+    await daemon.logged(`fip1:FIP@${name}: attached`);
+    lab.sh(
+      `ip link set lo up; ip addr add 192.168.21.73/32 dev lo
+       iptables -t nat -A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73`,
+      name,
+    );
+    sendDatagrams(lab, name, 2, '192.168.21.73');
+    remove(name);
+    await until(`${name} is gone`, () => !lab.sh(`ip -n ${outside} -o link`).includes(`router-${i}@`), 60);
+  };
+  await one(0);
+  await until('as many descriptors as with none', async () => (await attached(daemon)).length === 0);
+  const before = descriptors();
+  for (let i = 1; i <= rounds; i++) await one(i);
+  await until('as many descriptors as before', () => descriptors() <= before);
+  expect(await daemon.stop()).toBe(0);
+  const names = Array.from({ length: rounds + 1 }, (_, i) => `${prefix}r${i}`);
+  const packets = packetsOf(daemon, 'packets.json');
+  for (const name of names) {
+    const own = packets.filter((packet) => packet['netns.name'] === name);
+    expect(own.map((packet) => packet['nat.floating_ip'])).toEqual(['10.5.150.82', '10.5.150.82']);
+    const told = daemon.folder.objects('fips.json').filter((line) => line['netns.name'] === name);
+    expect(told.map((line) => line['flowlogd.event'])).toEqual(['fip-map', 'fip-unmap', 'end']);
+  }
 });
