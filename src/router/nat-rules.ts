@@ -33,9 +33,12 @@ const { EPERM } = constants.errno;
 const READ_SLOT = 32 << 10;
 const NEWS_SLOT = 8 << 10;
 const NEWS_SLOTS = 16;
-/** Rules that change while they are read are read again, so often without a rest (ms). */
+/** Rules that change while they are read are read again: so often at once when that is done in no time (ms), otherwise after a rest. */
 const ATTEMPTS = 5;
+const NO_TIME = 10;
 const REST = 200;
+/** Rest in times of the reading: where rules change all the time, reading them takes a fifth of it at most. */
+const REST_FACTOR = 4;
 
 /** What is received is used at once, one namespace after the other: they share the memory for it. */
 const RECEIVED = new DataView(new ArrayBuffer(READ_SLOT + NEWS_SLOT * NEWS_SLOTS));
@@ -82,6 +85,8 @@ export class NatRules {
   /** News were lost: until all was read nobody knows what was added. */
   #lost = false;
   #attempts = 0;
+  /** When the last reading began. */
+  #begun = 0;
   #retry: NodeJS.Timeout | undefined;
   #refusal = 0;
   #maps = new Map<string, AddressesMap>();
@@ -141,6 +146,8 @@ export class NatRules {
     this.#stale = true;
     if (this.#reading) return;
     if (this.#reader === undefined) return this.#listener.onRead(false);
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
     this.#attempts = 0;
     this.#begin(this.#reader);
     this.#reader.turn();
@@ -155,8 +162,8 @@ export class NatRules {
   }
 
   #begin(reader: NetlinkSocket): void {
-    clearTimeout(this.#retry);
     this.#attempts++;
+    this.#begun = performance.now();
     this.#reading = true;
     this.#stale = false;
     this.#refusal = 0;
@@ -179,8 +186,9 @@ export class NatRules {
   #onDone(): void {
     if (!this.#reading || this.#reader === undefined) return;
     if (this.#stale) {
-      if (this.#attempts < ATTEMPTS) return this.#begin(this.#reader);
-      this.#retry = setTimeout(() => this.read(), REST).unref();
+      const took = performance.now() - this.#begun;
+      if (took < NO_TIME && this.#attempts < ATTEMPTS) return this.#begin(this.#reader);
+      this.#retry = setTimeout(() => this.read(), Math.max(REST, REST_FACTOR * took)).unref();
       return this.#end(false);
     }
     const next = this.#toAsk.pop();
@@ -233,7 +241,7 @@ export class NatRules {
   }
 
   #afterNews(): void {
-    if (this.#stale && !this.#reading) this.read();
+    if (this.#stale && !this.#reading && this.#retry === undefined) this.read();
     this.#listener.onNews();
   }
 

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 
 /** A file that is being compressed ends in this until it is whole. */
-const UNFINISHED = '.gz.tmp';
+export const UNFINISHED = '.gz.tmp';
 
 /** How the files of an output are named once they are full. */
 export interface ArchiveNames {

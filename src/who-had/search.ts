@@ -1,3 +1,4 @@
+import { UNFINISHED } from '../system/archive.ts';
 import { Connections, intervalOf, recordedAt } from './connections.ts';
 import { compareEvidence, type Evidence, relation } from './evidence.ts';
 import { type Gap, gapOf } from './gap.ts';
@@ -49,7 +50,9 @@ const NEWS = '"flowlogd.event"';
 /** Reads all files, in the order of their times. */
 export async function search(question: Question, paths: readonly string[]): Promise<Findings> {
   const starts = new Map<string, number>();
-  for (const path of new Set(paths.map(whereNow))) starts.set(path, path === '-' ? 0 : await beginOf(path));
+  // What is being compressed is still beside it as a whole.
+  const whole = paths.filter((path) => !path.endsWith(UNFINISHED));
+  for (const path of new Set(whole.map(whereNow))) starts.set(path, path === '-' ? 0 : await beginOf(path));
   const ordered = [...starts.keys()].sort((a, b) => (starts.get(a) as number) - (starts.get(b) as number));
   const reader = new Reader(question);
   for (const path of ordered) await reader.read(path);

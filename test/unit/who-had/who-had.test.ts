@@ -66,6 +66,10 @@ test('compressed files are read by what they hold, not by their name, and where 
   fileOf('flows.json.20261121T100100.000Z.gz', gzipSync(lines));
   const moved = await ask(questionOf(REUSED), [join(folder, 'flows.json.20261121T100100.000Z')]);
   const misnamed = await ask(questionOf(REUSED), [fileOf('misnamed', gzipSync(lines))]);
+  const half = fileOf('flows.json.20261121T100200.000Z.gz.tmp', gzipSync(lines).subarray(0, 100));
+  const compressing = await ask(questionOf(REUSED), [...filesOf(REUSED), half, `${half}.gone.gz.tmp`]);
+  expect(compressing.doubts).toEqual(plain.doubts);
+  expect(compressing.files.map(({ path }) => path)).toEqual(plain.files.map(({ path }) => path));
   expect(moved.evidence).toEqual(plain.evidence);
   expect(misnamed.evidence).toEqual(plain.evidence);
   expect(misnamed.files[0]?.lines).toBe(plain.files[0]?.lines);
