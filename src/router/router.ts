@@ -28,7 +28,7 @@ export class Router {
   /** Mappings that hold here, and that did. */
   readonly floating = new FloatingIps();
   /** Those that the rules tell as well, but whose address another router of the pair has at present. */
-  readonly #elsewhere = new FloatingIps(0);
+  readonly #elsewhere = new FloatingIps();
   /** Open for those who need it: see `Neighbours.open`. Closed with the router. */
   readonly neighbours: Neighbours;
   readonly #namespace: string | undefined;
@@ -57,7 +57,10 @@ export class Router {
     this.neighbours = new Neighbours(namespace);
     this.own = new OwnAddresses(namespace, {
       onAddress: (view, at, length, isHere) => this.#onAddress(view, at, length, isHere),
-      onChange: () => this.#legacy.look(),
+      onChange: () => {
+        if (!this.#reading) this.#forgetOld();
+        this.#legacy.look();
+      },
       onReread: () => this.#rules.read(),
     });
   }
@@ -227,10 +230,15 @@ export class Router {
     if (isWhole) this.#elsewhere.retire(this.#round, this.#since, () => {});
     this.#reading = false;
     this.#tellBegun();
-    this.floating.forgetOld();
-    this.#elsewhere.forgetOld();
+    this.#forgetOld();
     this.#onFirst?.();
     this.#onFirst = undefined;
+  }
+
+  /** All that began was told: entries may get other numbers. */
+  #forgetOld(): void {
+    this.floating.forgetOld();
+    this.#elsewhere.forgetOld();
   }
 
   #tellBegun(): void {
