@@ -1,6 +1,6 @@
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
-import { NetlinkSocket } from '../system/netlink-socket.ts';
+import type { NetlinkSocket } from '../system/netlink-socket.ts';
 import { CONNTRACK_DESTROY, CONNTRACK_NEW, ConntrackEntry, decodeConntrack } from '../wire/conntrack.ts';
 import { dumpAndZeroConntrack } from '../wire/conntrack-request.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
@@ -19,10 +19,10 @@ import { Resync, type Unfinished } from './conntrack/resync.ts';
 import { specimens } from './conntrack/specimens.ts';
 import { UnseenFlows } from './conntrack/unseen-flows.ts';
 import { isWhole } from './conntrack/whole-entry.ts';
+import { eventSocketOptions, openEventSocket } from './event-socket.ts';
 import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
-import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Events read by one system call, and room for each: the longest the kernel makes is below 2 KiB. */
 const SLOTS = 64;
@@ -74,7 +74,7 @@ export default defineInput({
       max: 7,
       doc: 'Events to listen to: 1 new, 2 changed, 4 ended, or their sum.',
     },
-    ...socketBufferOptions(SOCKET_BUFFER),
+    ...eventSocketOptions(SOCKET_BUFFER),
     netlink_resync_timeout: {
       type: 'int',
       default: 60,
@@ -212,18 +212,9 @@ export default defineInput({
       table.remove(index);
     }
 
-    function open(): NetlinkSocket {
-      const on = NetlinkSocket.open({
-        protocol: NETLINK_NETFILTER,
-        namespace,
-        bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
-        maxBufferSize: options.netlink_socket_buffer_maxsize,
-        ...slots,
-      });
-      socket = on; // from here on `stop` closes it
+    function subscribe(on: NetlinkSocket): void {
       if (options.reliable) reliable = new ReliableMode(name, log, on, namespace);
       joinEvents(on, options.event_mask);
-      return on;
     }
 
     function listen(on: NetlinkSocket, drops: number): void {
@@ -246,7 +237,7 @@ export default defineInput({
         const before = inherited as Inheritance | undefined;
         reliable = before?.reliable;
         if (before?.socket !== undefined) listen(before.socket, before.socket.drops());
-        else if (!polls) listen(open(), 0);
+        else if (!polls) listen(openEventSocket(options, SOCKET_BUFFER, namespace, slots, subscribe), 0);
         if (remembers) {
           dump.open();
           if (before !== undefined) resync.takeOver(before.unfinished);

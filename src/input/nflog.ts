@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { KernelError } from '../system/kernel-request.ts';
-import { NetlinkSocket } from '../system/netlink-socket.ts';
+import type { NetlinkSocket } from '../system/netlink-socket.ts';
 import { describeGroupHolder } from '../system/nflog-holder.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
 import * as nflog from '../wire/nflog.ts';
@@ -10,11 +10,11 @@ import { decodePacket, NflogPacket } from '../wire/nflog.ts';
 import * as request from '../wire/nflog-request.ts';
 import { NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.ts';
 import { describeDatagram } from '../wire/text.ts';
+import { eventSocketOptions, openEventSocket } from './event-socket.ts';
 import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
 import { packetKeys } from './packet-keys.ts';
-import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Datagrams read by one system call. */
 const SLOTS = 16;
@@ -87,7 +87,7 @@ export default defineInput({
     seq_local: { type: 'bool', default: false, doc: "Give the packet's number within the group as oob.seq.local." },
     seq_global: { type: 'bool', default: false, doc: "Give the packet's number over all groups as oob.seq.global." },
     numeric_label: { type: 'int', default: 0, max: 255, doc: 'Label that every packet gets as raw.label.' },
-    ...socketBufferOptions(SOCKET_BUFFER),
+    ...eventSocketOptions(SOCKET_BUFFER),
     netlink_qthreshold: {
       type: 'int',
       default: 0,
@@ -242,29 +242,19 @@ export default defineInput({
       }
     }
 
-    function open(): NetlinkSocket {
-      const on = NetlinkSocket.open({
-        protocol: NETLINK_NETFILTER,
-        namespace,
-        bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
-        maxBufferSize: options.netlink_socket_buffer_maxsize,
-        ...slots,
-      });
+    function subscribe(on: NetlinkSocket): void {
       try {
         bind(on);
-        return on;
       } catch (error) {
-        on.close();
-        if (error instanceof KernelError && error.code === 'EPERM')
-          throw new Error(describeGroupHolder(group, namespace));
-        throw error;
+        if (!(error instanceof KernelError) || error.code !== 'EPERM') throw error;
+        throw new Error(describeGroupHolder(group, namespace));
       }
     }
 
     return {
       start(inherited) {
         const before = inherited as Inheritance | undefined;
-        const on = before?.socket ?? open();
+        const on = before?.socket ?? openEventSocket(options, SOCKET_BUFFER, namespace, slots, subscribe);
         socket = on;
         expected = before?.expected ?? 0;
         listening.begin(on, before === undefined ? 0 : on.drops(), { onDatagram, onBatchEnd });

@@ -1,7 +1,7 @@
 import { namespaceKeys, namespaceOptions } from '../pipeline/namespace.ts';
 import { defineInput } from '../pipeline/plugin.ts';
 import { AUDIT_TABLE, DEFAULT_LIMIT, hasLegacyRules, limitFault } from '../router/audit-rules.ts';
-import { NetlinkSocket } from '../system/netlink-socket.ts';
+import type { NetlinkSocket } from '../system/netlink-socket.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.ts';
 import { align, messageEnd, messageType, NETLINK_NETFILTER, NLMSG_MIN_TYPE } from '../wire/netlink.ts';
 import { NFNLGRP_NFTRACE, NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/nfnetlink.ts';
@@ -9,13 +9,13 @@ import * as nftrace from '../wire/nftrace.ts';
 import { decodeTrace, Trace } from '../wire/nftrace.ts';
 import { describeDatagram } from '../wire/text.ts';
 import { AuditWatch } from './audit-watch.ts';
+import { eventSocketOptions, openEventSocket } from './event-socket.ts';
 import { JudgedPackets, LONGEST_NAME } from './judged-packets.ts';
 import { Listening } from './listening.ts';
 import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
 import { packetKeys } from './packet-keys.ts';
 import { Silence } from './silence.ts';
-import { socketBufferOptions } from './socket-buffer.ts';
 
 /** Messages read by one system call, and room for each: headers, three names of up to 255 bytes and a dozen numbers. */
 const SLOTS = 64;
@@ -61,7 +61,7 @@ export default defineInput({
       check: limitFault,
       doc: 'With install: how many connections are judged at most, such as 100/second or 20/minute.',
     },
-    ...socketBufferOptions(SOCKET_BUFFER),
+    ...eventSocketOptions(SOCKET_BUFFER),
     ...namespaceOptions,
   },
   constants: namespaceKeys,
@@ -230,27 +230,12 @@ export default defineInput({
       return to + length;
     }
 
-    function open(): NetlinkSocket {
-      const on = NetlinkSocket.open({
-        protocol: NETLINK_NETFILTER,
-        namespace,
-        bufferSize: options.netlink_socket_buffer_size || SOCKET_BUFFER,
-        maxBufferSize: options.netlink_socket_buffer_maxsize,
-        ...slots,
-      });
-      try {
-        on.join(NFNLGRP_NFTRACE);
-        return on;
-      } catch (error) {
-        on.close();
-        throw error;
-      }
-    }
+    const subscribe = (on: NetlinkSocket) => on.join(NFNLGRP_NFTRACE);
 
     return {
       start(inherited) {
         const before = inherited as Inheritance | undefined;
-        const on = before?.socket ?? open();
+        const on = before?.socket ?? openEventSocket(options, SOCKET_BUFFER, namespace, slots, subscribe);
         socket = on;
         if (before !== undefined) packets.takeOver(before.packets);
         listening.begin(on, before === undefined ? 0 : on.drops(), { onDatagram, onBatchEnd });
