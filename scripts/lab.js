@@ -1,5 +1,6 @@
 // Throw-away network namespaces: what the demo, the kernel tests and the differential tests run in.
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,6 +69,13 @@ export class Lab {
     this.#processes.add(child);
     child.once('exit', () => this.#processes.delete(child));
     return child;
+  }
+
+  /** Ends every process that was started here, and waits for its end. */
+  async endProcesses() {
+    const ends = [...this.#processes].map((child) => once(child, 'exit'));
+    for (const child of this.#processes) child.kill('SIGKILL');
+    await Promise.all(ends);
   }
 
   /** Ends every process, removes every namespace and file. Harmless when called again. */

@@ -26,12 +26,7 @@ beforeAll(() => {
   );
 });
 afterAll(() => lab?.close());
-let running: ReturnType<Lab['start']>[] = [];
-afterEach(async () => {
-  for (const child of running) child.kill('SIGKILL');
-  for (const child of running) await until('its end', () => child.signalCode !== null || child.exitCode !== null);
-  running = [];
-});
+afterEach(() => lab.endProcesses());
 
 test.each([
   ['a prefix', 'prefix="fw.edge"', ''],
@@ -42,7 +37,7 @@ test.each([
   for (const side of SIDES) {
     const file = join(lab.directory, `${side} ${name}`);
     files[side] = file;
-    running.push(lab.start([process.execPath, '-e', COLLECTOR, String(PORT[side]), file], namespace));
+    lab.start([process.execPath, '-e', COLLECTOR, String(PORT[side]), file], namespace);
     await until(`the peer of ${side}`, () => existsSync(file));
     const plugins = PLUGINS.map((plugin) => `plugin="/usr/lib/x86_64-linux-gnu/ulogd/ulogd_${plugin}.so"`).join('\n');
     writeFileSync(
@@ -50,7 +45,7 @@ test.each([
       `[global]\nlogfile="${file}.log"\ncompat="ulogd-2.0.8"\n${plugins}\nstack=acct1:NFACCT,graphite1:GRAPHITE
 [acct1]\npollinterval=1\nzerocounter=0\n${input}\n[graphite1]\nhost="127.0.0.1"\nport="${PORT[side]}"\n${output}\n`,
     );
-    running.push(lab.start([daemonOf(side), '-c', `${file}.conf`], namespace, { stdio: 'ignore' }));
+    lab.start([daemonOf(side), '-c', `${file}.conf`], namespace, { stdio: 'ignore' });
   }
   const linesOf = (side: Side) => readFileSync(files[side] as string, 'latin1').split(/(?<=\n)/);
   // Each reads when it likes: the time is what differs.

@@ -31,12 +31,7 @@ beforeAll(() => {
   );
 });
 afterAll(() => lab?.close());
-let running: ReturnType<Lab['start']>[] = [];
-afterEach(async () => {
-  for (const child of running) child.kill('SIGKILL');
-  for (const child of running) await until('its end', () => child.signalCode !== null || child.exitCode !== null);
-  running = [];
-});
+afterEach(() => lab.endProcesses());
 
 /** Makes and ends connections, one after the other. */
 function flows(ports: readonly number[], rest = '--state ESTABLISHED -t 600'): void {
@@ -64,11 +59,12 @@ test.each([
   ['udp', 'always'],
 ])('over %s with templates %s the collectors get the same messages', async (proto, when) => {
   const file: { [side: string]: string } = {};
+  let pid: number | undefined;
   // ulogd last: it waits one second for its first records, and is not to wait for us.
   for (const side of SIDES.toReversed()) {
     const path = join(lab.directory, `${side}-${proto}-${when}`);
     file[side] = path;
-    running.push(lab.start([process.execPath, '-e', COLLECTOR, proto, String(PORT[side]), path], namespace));
+    lab.start([process.execPath, '-e', COLLECTOR, proto, String(PORT[side]), path], namespace);
     await until(`the collector of ${side}`, () => existsSync(path));
     const plugins = PLUGINS.map((plugin) => `plugin="/usr/lib/x86_64-linux-gnu/ulogd/ulogd_${plugin}.so"`).join('\n');
     writeFileSync(
@@ -77,10 +73,10 @@ test.each([
 [ct1]\nhash_enable=0\nevent_mask=4\naccept_proto_filter=tcp,icmp\naccept_dst_filter=10.77.0.0/24
 [ipfix1]\noid=4711\nhost="127.0.0.1"\nport=${PORT[side]}\nproto="${proto}"\nmtu=300\nsend_template="${when}"\n`,
     );
-    running.push(lab.start([daemonOf(side), '-c', `${path}.conf`], namespace, { stdio: 'ignore' }));
+    const daemon = lab.start([daemonOf(side), '-c', `${path}.conf`], namespace, { stdio: 'ignore' });
+    pid ??= daemon.pid;
   }
   // Columns: socket, protocol (12 = NETLINK_NETFILTER), port id, groups: af_netlink.c, netlink_native_seq_show().
-  const pid = running[1]?.pid;
   const joined = () =>
     [...readFileSync(`/proc/${pid}/net/netlink`, 'latin1').matchAll(/^[0-9a-f]+ 12 +[1-9]\d* +(?!00000000)/gm)].length;
   await until('both daemons listen', () => joined() === 2);

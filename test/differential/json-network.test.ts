@@ -1,7 +1,7 @@
 // JSON over TCP, UDP and unix sockets: what peers of the real ulogd and of flowlogd receive, byte for byte.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import { sendDatagrams } from '../support/daemon.ts';
 import { daemonOf, GROUP, log, mask, SIDES, type Side } from '../support/differential.ts';
@@ -36,6 +36,7 @@ beforeAll(() => {
     namespace,
   );
 });
+afterEach(() => lab.endProcesses());
 afterAll(() => lab?.close());
 
 function configuration(side: Side, mode: string, socket: string): string {
@@ -63,11 +64,11 @@ test.each(['tcp', 'udp', 'unix'])('mode %s: the peers get the same bytes', async
       const file = join(lab.directory, `${side}-${mode}`);
       const socket = `${file}.socket`;
       const where = mode === 'unix' ? socket : String(PORT[side]);
-      const collector = lab.start([process.execPath, '-e', COLLECTOR, mode, where, file], namespace);
+      lab.start([process.execPath, '-e', COLLECTOR, mode, where, file], namespace);
       await until(`the peer of ${side}`, () => existsSync(file));
       writeFileSync(`${file}.conf`, configuration(side, mode, socket));
       const daemon = lab.start([daemonOf(side), '-c', `${file}.conf`], namespace, { stdio: 'ignore' });
-      return { side, file, collector, daemon };
+      return { side, file, daemon };
     }),
   );
   const groups = () => readFileSync(`/proc/${sides[0]?.daemon.pid}/net/netfilter/nfnetlink_log`, 'latin1');
@@ -90,10 +91,5 @@ test.each(['tcp', 'udp', 'unix'])('mode %s: the peers get the same bytes', async
       // Each datagram is one line, and says its own length.
       for (const line of linesOf(file)) expect(Number.parseInt(line, 10)).toBe(line.length - line.indexOf(':') - 1);
     }
-  }
-  for (const { daemon, collector } of sides) {
-    daemon.kill('SIGKILL');
-    collector.kill('SIGKILL');
-    await until('their end', () => daemon.signalCode !== null && collector.signalCode !== null);
   }
 });

@@ -28,11 +28,9 @@ beforeAll(() => {
     namespace,
   );
 });
-let running: ReturnType<Lab['start']>[] = [];
 afterEach(async () => {
   await killRest();
-  for (const child of running) child.kill('SIGKILL');
-  running = [];
+  await lab.endProcesses();
   lab.sh('conntrack -F', namespace);
 });
 afterAll(() => lab?.close());
@@ -44,9 +42,7 @@ function folderOf(name: string): string {
 }
 
 function start(command: string[]): ReturnType<Lab['start']> {
-  const child = lab.start(command, namespace, { stdio: ['ignore', 'pipe', 'ignore'] });
-  running.push(child);
-  return child;
+  return lab.start(command, namespace, { stdio: ['ignore', 'pipe', 'ignore'] });
 }
 
 async function collect(proto: string, folder: string): Promise<ReturnType<Lab['start']>> {
