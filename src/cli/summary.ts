@@ -1,14 +1,5 @@
-import {
-  type InputLedger,
-  imbalances,
-  type OutputAccount,
-  type OutputLedger,
-  outputLedger,
-  outputLedgers,
-  Past,
-  sinksOf,
-  total,
-} from '../pipeline/ledger.ts';
+import { imbalances, type OutputLedger, outputLedger, outputLedgers, Past, sinksOf } from '../pipeline/books.ts';
+import { type InputLedger, type OutputAccount, total } from '../pipeline/ledger.ts';
 import type { Source } from '../pipeline/link.ts';
 
 /** The counters of every input and of what hangs on it, a line each; `past` is of sources that have ended. */

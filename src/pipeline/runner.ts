@@ -1,4 +1,4 @@
-import { Past } from './ledger.ts';
+import { Past } from './books.ts';
 import type { LinkedStage, Source } from './link.ts';
 import { identityOf, type Step } from './plan.ts';
 import type { Log, Service } from './plugin.ts';

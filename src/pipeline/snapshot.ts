@@ -1,12 +1,5 @@
-import {
-  type InputLedger,
-  imbalances,
-  type OutputAccount,
-  outputLedgers,
-  type Past,
-  type Sink,
-  sinksOf,
-} from './ledger.ts';
+import { imbalances, outputLedgers, type Past, type Sink, sinksOf } from './books.ts';
+import type { InputLedger, OutputAccount } from './ledger.ts';
 import type { LinkedStage, Source } from './link.ts';
 import type { SocketState } from './plugin.ts';
 import type { Rates } from './rates.ts';

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type OutputAccount, Past } from '../../../src/pipeline/ledger.ts';
+import { Past } from '../../../src/pipeline/books.ts';
+import type { OutputAccount } from '../../../src/pipeline/ledger.ts';
 import { Rates } from '../../../src/pipeline/rates.ts';
 import { countersOf, joinSnapshots, takeSnapshot } from '../../../src/pipeline/snapshot.ts';
 import { input, link, output } from '../../support/stacks.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { imbalances, type OutputAccount, outputLedgers } from '../../../src/pipeline/ledger.ts';
+import { imbalances, outputLedgers } from '../../../src/pipeline/books.ts';
+import type { OutputAccount } from '../../../src/pipeline/ledger.ts';
 import type { OutputPlugin } from '../../../src/pipeline/plugin.ts';
 import { filter, input, link, output } from '../../support/stacks.ts';
 
