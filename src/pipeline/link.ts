@@ -26,6 +26,12 @@ export interface Environment {
   readonly shared: Shared;
 }
 
+/** What all plugins of a source have in common. */
+interface Common extends Environment {
+  readonly record: Record;
+  readonly namespace: string | undefined;
+}
+
 /** A filter or output as it runs. */
 export interface LinkedStage {
   readonly name: string;
@@ -62,20 +68,21 @@ export interface Source {
  */
 export function linkSource(plan: Plan, whole: Environment, where?: Namespace): Source {
   const log = where === undefined ? whole.log : logOf(where, whole.log);
-  const environment = { ...whole, log, memory: whole.memory.part() };
-  const record = new Record(environment.memory, plan.slots, plan.firstConstant);
+  const memory = whole.memory.part();
+  const record = new Record(memory, plan.slots, plan.firstConstant);
   const place = placeOf(plan.input, where);
   const namespace = place?.path;
+  const common = { ...whole, log, memory, record, namespace };
   const values = place === undefined ? undefined : namespaceValues(place);
-  if (plan.input.step.constants !== undefined) writeConstants(plan.input, values ?? {}, record, environment.memory);
+  if (plan.input.step.constants !== undefined) writeConstants(plan.input, values ?? {}, record, memory);
   const uses = plan.nodes.map((): string[] => []);
   const stages: Stage[] = plan.nodes.map((node, step) =>
-    linkStage(filledIn(node, values), node, record, environment, namespace, uses[step] as string[]),
+    linkStage(filledIn(node, values), node, common, uses[step] as string[]),
   );
-  const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, environment.log));
+  const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, log));
   const flushes = stages.filter((stage) => stage.flush);
   const counts = new InputLedger();
-  const reporting = stagesThatReportGaps(plan, stages, environment);
+  const reporting = stagesThatReportGaps(plan, stages, whole);
   const netns = values?.['netns.name'];
   const tell = (gap: Gap) => {
     const told = typeof netns === 'string' ? { ...gap, netns } : gap;
@@ -98,7 +105,7 @@ export function linkSource(plan: Plan, whole: Environment, where?: Namespace): S
   };
   const plugin = plan.input.step.plugin as InputPlugin;
   const steps = new Map(plan.nodes.map((node, step) => [node, step]));
-  const service = plugin.link(linkOf(plan.input.step, plan.input, record, environment, namespace, []), deliver);
+  const service = plugin.link(linkOf(plan.input.step, plan.input, common, []), deliver);
   return {
     name: where === undefined ? plan.input.name : `${plan.input.name}@${where.name}`,
     namespace,
@@ -112,11 +119,11 @@ export function linkSource(plan: Plan, whole: Environment, where?: Namespace): S
       service: stages[step] as Stage,
       step,
       parent: steps.get(node.parent as Node),
-      leave: () => leaveAll(environment.shared, uses[step] as string[]),
+      leave: () => leaveAll(whole.shared, uses[step] as string[]),
     })),
     program,
     counts,
-    release: () => environment.memory.release(),
+    release: () => memory.release(),
   };
 }
 
@@ -141,15 +148,8 @@ function stagesThatReportGaps(plan: Plan, stages: readonly Stage[], { compat, ga
   return [...first.values()];
 }
 
-function linkStage(
-  step: Step,
-  node: Node,
-  record: Record,
-  environment: Environment,
-  namespace: string | undefined,
-  uses: string[],
-): Stage {
-  const link = linkOf(step, node, record, environment, namespace, uses);
+function linkStage(step: Step, node: Node, common: Common, uses: string[]): Stage {
+  const link = linkOf(step, node, common, uses);
   const { plugin } = node.step;
   if (plugin.role === 'output') return (plugin as OutputPlugin).link({ ...link, upstream: node.upstream });
   if (plugin.role === 'filter') return plugin.link(link);
@@ -210,15 +210,9 @@ function filledIn({ step }: Node, values: NamespaceValues | undefined): Step {
   return { ...step, options: { ...step.options, file: fillIn(file, values) } };
 }
 
-function linkOf(
-  step: Step,
-  node: Node,
-  record: Record,
-  environment: Environment,
-  namespace: string | undefined,
-  uses: string[],
-): Link<OptionSpecs, ReadSpecs, KeySpecs> {
-  const { memory, log, clock, compat, neutron, shared } = environment;
+/** `uses` gets the names of what the plugin shares. */
+function linkOf(step: Step, node: Node, common: Common, uses: string[]): Link<OptionSpecs, ReadSpecs, KeySpecs> {
+  const { record, memory, log, clock, namespace, compat, neutron, shared } = common;
   return {
     id: step.id,
     options: step.options,
