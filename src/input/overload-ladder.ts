@@ -1,4 +1,5 @@
 import type { Log } from '../pipeline/plugin.ts';
+import { Seldom } from '../system/seldom.ts';
 
 /** Without an overrun for so long, the last step is undone; then the one before, and so on. In ms. */
 const QUIET = 30_000;
@@ -38,8 +39,7 @@ export class OverloadLadder {
   /** When the first overrun came that the buffer could not answer by growing. */
   #since: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** When reading in larger portions was last said, in ms. */
-  #paceSaid = Number.NEGATIVE_INFINITY;
+  readonly #sayingPace = new Seldom(PACE_INTERVAL);
   #sayPaceEnd = false;
   /** Times that reading in larger portions began, that the buffer grew, and that the dispensable was given up. */
   readonly steps = { coalesced: 0, grown: 0, givenUp: 0 };
@@ -56,11 +56,8 @@ export class OverloadLadder {
   coalesce(coalesces: boolean): void {
     if (coalesces) {
       this.steps.coalesced++;
-      const now = performance.now();
-      this.#sayPaceEnd = now - this.#paceSaid >= PACE_INTERVAL;
-      if (!this.#sayPaceEnd) return;
-      this.#paceSaid = now;
-      this.#log.info(`${this.#name}: many events: reads them in larger portions`);
+      this.#sayPaceEnd = this.#sayingPace.isTime();
+      if (this.#sayPaceEnd) this.#log.info(`${this.#name}: many events: reads them in larger portions`);
     } else if (this.#sayPaceEnd) this.#log.info(`${this.#name}: reads events as they come again`);
   }
 

@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { KeySpecs } from '../pipeline/key.ts';
 import { defineInput } from '../pipeline/plugin.ts';
+import { Seldom } from '../system/seldom.ts';
 import { listenUnix } from '../system/unix-listener.ts';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.ts';
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from '../wire/ip.ts';
@@ -72,7 +73,7 @@ export default defineInput({
     const name = `${id}:UNIXSOCK`;
     const what = 'a client sent what is no frame, and was disconnected';
     const malformed = new Malformed(name, log, deliver.ledger, what);
-    let turnedAway = Number.NEGATIVE_INFINITY;
+    const saying = new Seldom(INTERVAL);
     const texts = [
       write['oob.prefix'],
       write['oob.in'],
@@ -153,10 +154,8 @@ export default defineInput({
     }
 
     function onTurnedAway(): void {
-      const now = performance.now();
-      if (now - turnedAway < INTERVAL) return;
-      turnedAway = now;
-      log.error(`${name}: ${CLIENTS} clients are connected, which is the most: another was turned away`);
+      if (saying.isTime())
+        log.error(`${name}: ${CLIENTS} clients are connected, which is the most: another was turned away`);
     }
 
     return {

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import type { NeutronValues } from '../config/neutron.ts';
 import type { OptionSpecs } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
+import { Seldom } from '../system/seldom.ts';
 import type { KeySpecs, ReadSpecs } from './key.ts';
 import { type Gap, InputLedger } from './ledger.ts';
 import type { Memory } from './memory.ts';
@@ -11,6 +12,9 @@ import type { Deliver, InputPlugin, Link, Log, OutputPlugin, Run, Service, Stage
 import { Program } from './program.ts';
 import { Record, UNREAD } from './record.ts';
 import type { Shared } from './shared.ts';
+
+/** Between two lines of the log on plugins that throw. */
+const ERROR_INTERVAL_MS = 1000;
 
 /** What all linked stacks of the daemon have in common. */
 export interface Environment {
@@ -248,11 +252,9 @@ function subtreeEnds(plan: Plan): number[] {
 
 /** Tells of a plugin that threw, at most once a second each: the event is counted, the daemon goes on. */
 function errorReporter(plan: Plan, log: Log): (step: number, error: unknown) => void {
-  const last = new Float64Array(plan.nodes.length).fill(Number.NEGATIVE_INFINITY);
+  const saying = plan.nodes.map(() => new Seldom(ERROR_INTERVAL_MS));
   return (step, error) => {
-    const now = performance.now();
-    if (now - (last[step] as number) < 1000) return;
-    last[step] = now;
+    if (!saying[step]?.isTime()) return;
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     log.error(`${plan.nodes[step]?.name}: an event failed here and was counted: ${detail}`);
   };

@@ -1,4 +1,5 @@
 import type { Log } from '../../pipeline/plugin.ts';
+import { Seldom } from '../../system/seldom.ts';
 import type { FlowTable } from './flow-table.ts';
 
 /** A full table stays full for long. */
@@ -9,9 +10,9 @@ export class Refusals {
   readonly #name: string;
   readonly #log: Log;
   readonly #limit: number;
-  /** Connections that had found the table full when it was last said, and when that was. */
+  readonly #saying = new Seldom(INTERVAL_MS);
+  /** Connections that had found the table full when it was last said. */
   #said = 0;
-  #last = Number.NEGATIVE_INFINITY;
 
   /** `limit` is the table's. */
   constructor(name: string, log: Log, limit: number) {
@@ -21,10 +22,7 @@ export class Refusals {
   }
 
   look({ refused }: FlowTable): void {
-    if (refused <= this.#said) return;
-    const now = performance.now();
-    if (now - this.#last < INTERVAL_MS) return;
-    this.#last = now;
+    if (refused <= this.#said || !this.#saying.isTime()) return;
     const count = refused - this.#said;
     this.#said = refused;
     this.#log.error(
