@@ -33,6 +33,8 @@ export default defineFilter({
     // In a host's own namespace a name says nothing certain.
     const asksPorts = namespace !== undefined && !compat && (wanted('iif.port.id') || wanted('oif.port.id'));
     const ports = asksPorts ? new PortDevices(NeutronMap.of(neutron.map), Ovsdb.of(neutron.ovsdb)) : undefined;
+    /** Of the ports. */
+    let follows = false;
     const incoming = nameWriter(read['oob.ifindex_in'], write['oob.in'], write['iif.port.id']);
     const outgoing = nameWriter(read['oob.ifindex_out'], write['oob.out'], write['oif.port.id']);
 
@@ -69,12 +71,15 @@ export default defineFilter({
         outgoing();
         return true;
       },
-      start() {
-        ports?.open((message) => log.error(`${id}:IFINDEX: ${message}`));
-        return names.open();
+      async start() {
+        await names.open();
+        // Last, and once: who follows the database is counted, and a start that fails may be tried again.
+        if (!follows) ports?.open((message) => log.error(`${id}:IFINDEX: ${message}`));
+        follows = true;
       },
       stop() {
-        ports?.close();
+        if (follows) ports?.close();
+        follows = false;
         names.close();
       },
     };
