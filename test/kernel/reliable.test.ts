@@ -10,7 +10,9 @@ const flood = compile('flood', lab.directory);
 afterEach(killRest);
 afterAll(() => lab.close());
 
-test('is left, and says so, when the table is four fifths full, and comes back when it is not: no new connection is refused', async () => {
+test('is left, and says so, when the table is four fifths full, and comes back when it is not: no new connection is refused', {
+  timeout: 600_000,
+}, async () => {
   const namespace = lab.namespace('reliable');
   lab.sh('sysctl -qw net.netfilter.nf_conntrack_events=1 net.netfilter.nf_conntrack_udp_timeout=600', namespace);
   lab.sh(
