@@ -251,11 +251,12 @@ export default defineInput({
         if (!remembers || dump.running) return;
         readClock();
         dump.begin(dumpAndZeroConntrack(0), {
-          onEntry(shown) {
+          onEntry(shown, from, to) {
             if (!filter.passes(bytes, shown)) return;
             const index = resync.table.find(view, shown);
             start.known = false;
             if (index >= 0) resync.table.startOf(index, start);
+            record.setBytes(write.ct, from, to - from);
             flow.write(shown, start, end);
             deliver.event();
           },

@@ -21,7 +21,8 @@ const EVERY_ATTRIBUTE = 0xffffffff;
 
 /** What a dump tells. */
 export interface DumpHandler {
-  onEntry(entry: ConntrackEntry): void;
+  /** `start` and `end` are where its message stands. */
+  onEntry(entry: ConntrackEntry, start: number, end: number): void;
   /** The dump is over; false if the kernel broke it off. */
   onEnd(complete: boolean): void;
 }
@@ -86,7 +87,7 @@ export class ConntrackDump {
       else if (type === NLMSG_ERROR) this.#end(false);
       else if (type >= NLMSG_MIN_TYPE) {
         if (decodeConntrack(view, at, next, this.#entry, EVERY_ATTRIBUTE) && isWhole(this.#entry)) {
-          this.#handler.onEntry(this.#entry);
+          this.#handler.onEntry(this.#entry, at, next);
         } else this.#malformed.count(view, at, next);
       }
       at += align(next - at);

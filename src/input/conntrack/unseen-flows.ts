@@ -1,11 +1,15 @@
 import type { Memory } from '../../pipeline/memory.ts';
 import type { Deliver, Slots } from '../../pipeline/plugin.ts';
-import type { Record } from '../../pipeline/record.ts';
+import { type Record, UNREAD } from '../../pipeline/record.ts';
 import { CONNTRACK_DESTROY, CONNTRACK_NEW, ConntrackEntry } from '../../wire/conntrack.ts';
+import { conntrackMessage } from '../../wire/conntrack-message.ts';
 import type { flowKeys } from './flow-keys.ts';
 import type { FlowWriter } from './flow-record.ts';
 import { ADDRESS_BYTES, type FlowTable } from './flow-table.ts';
 import { Moment } from './flow-times.ts';
+
+/** More than conntrackMessage makes of any entry. */
+const MESSAGE_BYTES = 512;
 
 /** How UnseenFlows writes its records. */
 interface Style {
@@ -24,6 +28,7 @@ export class UnseenFlows {
   readonly #style: Style;
   readonly #view: DataView;
   readonly #addresses: number;
+  readonly #message: number;
   readonly #entry = new ConntrackEntry();
   readonly #start = new Moment();
   readonly #end = new Moment();
@@ -41,6 +46,7 @@ export class UnseenFlows {
     this.#flow = flow;
     this.#view = memory.view;
     this.#addresses = memory.reserve(ADDRESS_BYTES);
+    this.#message = memory.reserve(MESSAGE_BYTES);
     this.#deliver = deliver;
     this.#style = style;
   }
@@ -51,7 +57,7 @@ export class UnseenFlows {
     this.#restore(table, index, CONNTRACK_DESTROY);
     this.#end.set(latest.seconds, latest.microseconds);
     if (compat) this.#end.known = false;
-    this.#flow.write(this.#entry, this.#start, this.#end);
+    this.#write();
     if (!compat && !polls) {
       this.#record.setNumber(this.#slots['flow.unobserved'], 1);
       if (earliest.known) {
@@ -67,9 +73,18 @@ export class UnseenFlows {
     if (this.#style.compat) return;
     this.#restore(table, index, CONNTRACK_NEW);
     this.#end.known = false;
-    this.#flow.write(this.#entry, this.#start, this.#end);
+    this.#write();
     this.#record.setNumber(this.#slots['flow.reconstructed'], 1);
     this.#deliver.event();
+  }
+
+  /** Writes the entry, and a message of it for those who read `ct`. It tells of no end: why it ended, nobody knows. */
+  #write(): void {
+    this.#flow.write(this.#entry, this.#start, this.#end);
+    if (this.#slots.ct === UNREAD) return;
+    const message = conntrackMessage(this.#entry, this.#record.bytes);
+    this.#record.bytes.set(message, this.#message);
+    this.#record.setBytes(this.#slots.ct, this.#message, message.length);
   }
 
   #restore(table: FlowTable, index: number, event: number): void {
