@@ -57,8 +57,11 @@ const silent = {
   isDebug: () => false,
 };
 
-/** Links a stack line over a replaying socket and starts it. @param {string} line @param {Record<string, Record<string, string | number | boolean>>} options */
-export async function startStack(line, options) {
+/**
+ * Links a stack line over a replaying socket and starts it. @param {string} line @param {Record<string, Record<string, string | number | boolean>>} options
+ * @param {(source: import('../../dist/pipeline/link.js').Source) => void} [prepare]
+ */
+export async function startStack(line, options, prepare) {
   /** @type {ReplaySocket[]} */
   const sockets = [];
   replaceNativeSockets(() => {
@@ -86,6 +89,7 @@ export async function startStack(line, options) {
     compat: false,
     shared: new Shared(),
   });
+  prepare?.(source);
   for (const stage of source.stages.toReversed()) await stage.service.start?.();
   const before = sockets.length;
   await source.service.start?.();
