@@ -19,7 +19,7 @@ import { LineBuffer } from '../wire/line-buffer.ts';
 import { keepingOptions } from './file-options.ts';
 import { fileSink, serviceOf } from './file-sink.ts';
 import { gapAsJson, tornAsJson } from './gap-text.ts';
-import { peerSink } from './line-sink.ts';
+import { peerSink, portFault } from './line-sink.ts';
 
 /** How a field's value is rendered. */
 const NUMBER = 0;
@@ -69,7 +69,7 @@ export default defineOutput({
       doc: 'Where lines go: a file, a TCP or unix stream connection, or one UDP datagram for each.',
     },
     host: { type: 'string', default: '127.0.0.1', doc: 'Name or address of the peer, with mode tcp or udp.' },
-    port: { type: 'string', default: '12345', doc: 'Port of the peer, with mode tcp or udp.' },
+    port: { type: 'string', default: '12345', check: portFault, doc: 'Port of the peer, with mode tcp or udp.' },
     ...deliveryOptions,
   },
   reads: 'every',

@@ -19,6 +19,8 @@ export class LineSender implements LineSink {
   readonly #log: Log;
   #sender: Sender | undefined;
   #pending = 0;
+  /** Lines that waited for it to open, which it never did. */
+  #refused = 0;
 
   /** `destination` is called when it opens, and throws if there can be none; `name` is that of the output, for messages. */
   constructor(destination: () => Destination, options: DeliveryOptions, name: string, log: Log) {
@@ -63,12 +65,16 @@ export class LineSender implements LineSink {
   async close(): Promise<void> {
     this.flush();
     await this.#sender?.drain(this.#options.stop_timeout * 1000);
+    this.#refused += this.#pending;
+    this.buffer.length = this.#pending = 0;
   }
 
   /** What became of the lines of this process: those that an earlier one left in the spool are in `counters`. */
   account(): OutputAccount {
     const counts = this.#sender?.counts();
-    if (counts === undefined) return { sink: this, written: 0, queued: this.#pending, dropped: {}, bytes: 0 };
+    if (counts === undefined) {
+      return { sink: this, written: 0, queued: this.#pending, dropped: { 'not opened': this.#refused }, bytes: 0 };
+    }
     return senderAccount(this, counts, this.#pending);
   }
 

@@ -40,7 +40,14 @@ export const peerSink = (options: PeerOptions, name: string, log: Log): LineSink
 
 function destinationOf({ mode, file, host, port }: PeerOptions) {
   if (mode === 'unix') return new StreamDestination({ path: file });
-  const number = /^\d{1,5}$/.test(port) ? Number(port) : 0;
-  if (number < 1 || number > 65535) throw new Error(`port: "${port}" is no port number (1-65535)`);
+  const fault = portFault(port);
+  if (fault !== undefined) throw new Error(`port: ${fault}`);
+  const number = Number(port);
   return mode === 'udp' ? new DatagramDestination(host, number, byLine) : new StreamDestination({ host, port: number });
+}
+
+/** What is wrong with the text of a port, or undefined. */
+export function portFault(text: string): string | undefined {
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return number >= 1 && number <= 65535 ? undefined : `"${text}" is no port number (1-65535)`;
 }

@@ -50,7 +50,7 @@ export class Past {
   sources = 0;
   /** Their counts, added up. */
   readonly counts = new InputLedger();
-  /** Events in which a plugin threw. */
+  /** Events in which a plugin threw, or that it did not take because it could not start. */
   failed = 0;
   /** Events that outputs gave up which are closed. */
   dropped = 0;
@@ -60,7 +60,10 @@ export class Past {
   add(source: Source): void {
     this.sources++;
     for (const what of Object.keys(source.counts) as (keyof InputLedger)[]) this.counts[what] += source.counts[what];
-    for (const threw of source.program.failed) this.failed += threw;
+    const { failed, stopped } = source.program;
+    for (const [step, threw] of failed.entries()) {
+      this.failed += threw + (source.program.isDisabled(step) ? (stopped[step] as number) : 0);
+    }
     for (const stage of source.stages) {
       const sink = stage.role === 'output' ? stage.service.account?.().sink : undefined;
       if (sink !== undefined) this.#taken.set(sink, this.takenBy(sink) + outputLedger(source, stage).taken);

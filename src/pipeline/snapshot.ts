@@ -63,7 +63,7 @@ export interface Snapshot {
 export interface PastSnapshot extends Omit<InputLedger, 'received'> {
   readonly inputs: number;
   readonly events: number;
-  /** Events in which a plugin threw. */
+  /** Events in which a plugin threw, or that it did not take because it could not start. */
   readonly failed: number;
   /** Events that outputs gave up which are closed. */
   readonly dropped: number;

@@ -69,6 +69,15 @@ test('the books of a sink hold before, between and after connections, and do not
   server.close();
 });
 
+test('lines that waited for a sink which never opened are dropped and counted when it is closed', async () => {
+  const sink = sinkOf({ mode: 'tcp', port: 'syslog' });
+  expect(() => sink.open()).toThrow();
+  writeLines(sink, 'one', 'two');
+  sink.flush();
+  await sink.close();
+  expect(sink.account()).toMatchObject({ written: 0, queued: 0, dropped: { 'not opened': 2 } });
+});
+
 test.each(['0', '65536', 'syslog', ''])('port "%s" is an error at the start', (port) => {
   const sink = sinkOf({ mode: 'tcp', port });
   expect(() => sink.open()).toThrow(`port: "${port}" is no port number (1-65535)`);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { imbalances, outputLedgers } from '../../../src/pipeline/books.ts';
+import { imbalances, outputLedgers, Past } from '../../../src/pipeline/books.ts';
 import type { OutputAccount } from '../../../src/pipeline/ledger.ts';
 import type { OutputPlugin } from '../../../src/pipeline/plugin.ts';
 import { filter, input, link, output } from '../../support/stacks.ts';
@@ -46,6 +46,16 @@ describe('a ledger', () => {
     expect(imbalances(sources)).toEqual([]);
     account = { ...account, written: 4 };
     expect(imbalances(sources)).toEqual(['in:IN … b:BOOKS took 8 events, and 9 are accounted for']);
+  });
+
+  test('keeps what a plugin that could not start has cost, also when its input is gone', () => {
+    const source = input('IN', { a: { type: 'u32', doc: '' } });
+    const sources = link(['in:IN,p:PLAIN', 'in:IN,q:PLAIN'], [source, output('PLAIN')]);
+    sources[0]?.program.disable(1);
+    for (let i = 0; i < 4; i++) source.linked[0]?.deliver.event();
+    const past = new Past();
+    past.add(sources[0] as never);
+    expect(past.failed).toBe(4);
   });
 
   test('counts what reaches a plugin that could not start as failed, not as filtered', () => {
