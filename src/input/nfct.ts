@@ -280,10 +280,11 @@ export default defineInput({
         socket = reliable = undefined;
         return left;
       },
-      stop() {
+      stop(isGone = false) {
         clearInterval(poll);
         socket?.drain();
         resync.stop();
+        if (isGone && remembers && !compat) resync.endAll();
         listening.end();
         reliable?.stop();
         socket?.close();

@@ -98,8 +98,8 @@ export interface Service {
   gap?(gap: Gap): void;
   /** SIGUSR2, as in ulogd. */
   signal?(): void;
-  /** Writes out and closes everything; harmless when called again. */
-  stop?(): void | Promise<void>;
+  /** Writes out and closes everything; harmless when called again. An input learns whether its namespace is gone. */
+  stop?(isGone?: boolean): void | Promise<void>;
 }
 
 export interface Stage extends Service {

@@ -133,7 +133,7 @@ export class Runner {
   }
 
   async #stopInput(source: Source): Promise<void> {
-    if (this.#running.delete(source)) await this.#stop(source.name, source.service);
+    if (this.#running.delete(source)) await this.#stop(source.name, source.service, source.isGone());
   }
 
   /** Forgets an ended source, but for its counts. */
@@ -155,8 +155,8 @@ export class Runner {
     return closed;
   }
 
-  async #stop(name: string, service: Service): Promise<void> {
-    const error = await failureOf(() => service.stop?.());
+  async #stop(name: string, service: Service, isGone = false): Promise<void> {
+    const error = await failureOf(() => service.stop?.(isGone));
     if (error !== undefined) this.#log.error(`${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
 

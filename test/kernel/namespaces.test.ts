@@ -170,6 +170,32 @@ test('another namespace of the same name is another one', async () => {
   expect(await daemon.stop()).toBe(0);
 });
 
+test('connections that were open when their namespace went are told as ended, before its own end; those of one that is let go of are not', async () => {
+  const name = `${prefix}a`;
+  add(name);
+  furnish(name, 'cable-o');
+  lab.sh('iptables -A INPUT -m conntrack --ctstate NEW', name); // else the kernel tracks nothing here
+  const daemon = await Daemon.start(lab, configuration(`${prefix}*`));
+  await listening(daemon, name);
+  sendDatagrams(lab, name, 2);
+  await daemon.lines('all.json', 2);
+  await asked(daemon, 'detach', name);
+  await asked(daemon, 'attach', name);
+  await listening(daemon, name);
+  const isEnd = (one: object) => (one as { 'flowlogd.event'?: string })['flowlogd.event'] === 'end';
+  expect(daemon.folder.objects('flows.json').every(isEnd)).toBe(true);
+  const before = daemon.folder.objects('flows.json').length;
+  sendDatagrams(lab, name, 1); // seen as an event, also if the dump after the attaching has not ended
+  await daemon.lines('all.json', 3);
+  remove(name);
+  await until('the namespace is gone', () => isGone('cable-o'));
+  await until('its end is told', () => daemon.folder.objects('flows.json').slice(before).some(isEnd));
+  const told = daemon.folder.objects('flows.json').slice(before);
+  const ended = told.slice(0, told.findIndex(isEnd));
+  expect(ended.length).toBeGreaterThan(0);
+  for (const one of ended) expect(one).toMatchObject({ 'ct.event': 4, 'flow.unobserved': 1, 'netns.name': name });
+});
+
 test('a group that is held in one namespace is said for that one, and can be attached when it is free', async () => {
   const [held, free] = [`${prefix}held`, `${prefix}free`];
   for (const [name, cable] of [

@@ -106,6 +106,16 @@ export class Resync {
     return { table: this.table, lostSince: this.#lostSince, owesDump };
   }
 
+  /** The namespace is gone, and its connections with it, of which the kernel tells nothing: reports them as ended. */
+  endAll(): void {
+    const { now, readClock, endBatch } = this.#parts;
+    if (now.known) this.#windowStart.set(now.seconds, now.microseconds);
+    readClock();
+    this.table.generation++;
+    this.table.forEachOlder(this.#reportEnd);
+    endBatch();
+  }
+
   #repairLater(delay: number): void {
     this.#timer ??= setTimeout(this.#repair, delay);
   }
