@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { namespaceMatcher } from '../pipeline/namespace.ts';
 import {
@@ -9,7 +8,7 @@ import {
   installAudit,
   removeAudit,
 } from '../router/audit-rules.ts';
-import { NETNS } from '../system/namespaces.ts';
+import { NETNS, namespaceNames } from '../system/namespaces.ts';
 import type { AuditArguments } from './arguments.ts';
 
 const LEGACY =
@@ -44,18 +43,9 @@ interface Target {
 function targetsOf(pattern: string | undefined): Target[] {
   if (pattern === undefined) return [{ name: 'this namespace', path: undefined }];
   const matches = namespaceMatcher(pattern);
-  return names()
+  return namespaceNames()
     .filter(matches)
-    .sort()
     .map((name) => ({ name, path: join(NETNS, name) }));
-}
-
-function names(): string[] {
-  try {
-    return readdirSync(NETNS);
-  } catch {
-    return []; // the folder comes with the first namespace
-  }
 }
 
 /** Returns what there is to say. */

@@ -1,10 +1,10 @@
-import { statSync } from 'node:fs';
 import { parseListenAddress } from '../config/listen-address.ts';
 import { type Pages, plainPage, WebServer } from '../control/web-server.ts';
 import type { Snapshot } from '../pipeline/snapshot.ts';
 import { ConntrackMeter } from '../system/conntrack-meter.ts';
 import type { DaemonLog } from '../system/log.ts';
 import { missingPackage } from '../system/missing-package.ts';
+import { namespaceOf } from '../system/processes.ts';
 import type { Control } from './control.ts';
 import { type Daemon, impediments, statusOf } from './daemon-status.ts';
 import { metricsPage, type NamespaceReading } from './metrics-page.ts';
@@ -81,13 +81,13 @@ class Meters {
   /** Keeps a meter open from now on. In others none stays: an open socket keeps a namespace alive that was deleted. */
   keep(namespace: string): void {
     const meter = this.#open(namespace);
-    if (meter !== undefined) this.#standing.set(namespace, { meter, inode: inodeOf(namespace) });
+    if (meter !== undefined) this.#standing.set(namespace, { meter, inode: namespaceOf(namespace) });
   }
 
   /** One after the other: they share the memory for it, and there may be hundreds. */
   async read(namespaces: ReadonlySet<string>): Promise<NamespaceReading[]> {
     for (const [namespace, { meter, inode }] of this.#standing) {
-      if (namespaces.has(namespace) && inodeOf(namespace) === inode) continue;
+      if (namespaces.has(namespace) && namespaceOf(namespace) === inode) continue;
       meter.close();
       this.#standing.delete(namespace);
     }
@@ -119,7 +119,3 @@ class Meters {
     }
   }
 }
-
-/** Which namespace the file stands for; another one of the same name has another number. */
-const inodeOf = (namespace: string): number | undefined =>
-  namespace === '' ? undefined : statSync(namespace, { throwIfNoEntry: false })?.ino;

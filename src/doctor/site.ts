@@ -1,8 +1,7 @@
-import { readdirSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 import { namespaceMatcher } from '../pipeline/namespace.ts';
 import type { Plan, Step } from '../pipeline/plan.ts';
-import { NETNS } from '../system/namespaces.ts';
+import { NETNS, namespaceNames } from '../system/namespaces.ts';
 import type { Identity } from '../system/user.ts';
 import { View } from './view.ts';
 
@@ -57,15 +56,7 @@ const KERNEL_INPUTS = ['NFCT', 'NFLOG', 'NFACCT'];
 export function namespacePaths({ options }: Step): (string | undefined)[] {
   const { network_namespace_path: path, network_namespaces: names } = options;
   if (typeof names !== 'string' || names.trim() === '') return [(path as string) || undefined];
-  return namesThere()
+  return namespaceNames()
     .filter(namespaceMatcher(names))
     .map((name) => `${NETNS}/${name}`);
-}
-
-function namesThere(): string[] {
-  try {
-    return readdirSync(NETNS).toSorted();
-  } catch {
-    return []; // it is made with the first namespace
-  }
 }

@@ -66,9 +66,9 @@ export default defineInput({
         log.info(`${id}:FIP: ${floating.size} floating addresses`);
       },
       counters: () => ({ 'floating addresses now': floating.size }),
-      stop() {
+      stop(isGone = false) {
         // When we end, the mappings do not; when the router does, they do.
-        if (router.isGone) router.end();
+        if (isGone) router.end();
         router.ignore(onMapping);
         router.close();
       },

@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs';
 import type { NeutronValues } from '../config/neutron.ts';
 import type { OptionSpecs } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
+import { namespaceOf } from '../system/processes.ts';
 import { Seldom } from '../system/seldom.ts';
 import type { KeySpecs, ReadSpecs } from './key.ts';
 import { type Gap, InputLedger } from './ledger.ts';
@@ -116,7 +116,7 @@ export function linkSource(plan: Plan, whole: Environment, where?: Namespace): S
     plan,
     service,
     tell,
-    isGone: () => place !== undefined && inodeOf(place.path) !== place.inode,
+    isGone: () => place !== undefined && namespaceOf(place.path) !== place.inode,
     stages: plan.nodes.map((node, step) => ({
       name: node.name,
       role: node.step.plugin.role as 'filter' | 'output',
@@ -168,16 +168,8 @@ function placeOf(
   if (where !== undefined) return where;
   const path = input.step.options.network_namespace_path;
   if (typeof path !== 'string' || path === '') return undefined;
-  const inode = inodeOf(path);
+  const inode = namespaceOf(path); // unknown: to open it will say why
   return { path, ...(inode === undefined ? {} : { inode }) };
-}
-
-function inodeOf(path: string): number | undefined {
-  try {
-    return statSync(path).ino;
-  } catch {
-    return undefined; // to open it will say why
-  }
 }
 
 /** Messages of an input that there are many of say which one it is. */

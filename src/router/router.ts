@@ -31,7 +31,6 @@ export class Router {
   readonly #elsewhere = new FloatingIps();
   /** Open for those who need it: see `Neighbours.open`. Closed with the router. */
   readonly neighbours: Neighbours;
-  readonly #namespace: string | undefined;
   readonly #key: string;
   readonly #rules: NatRules;
   readonly #legacy: LegacyRules;
@@ -50,7 +49,6 @@ export class Router {
   #reading = false;
 
   private constructor(namespace: string | undefined, key: string) {
-    this.#namespace = namespace;
     this.#key = key;
     this.#rules = new NatRules(namespace, this.#onRules);
     this.#legacy = new LegacyRules(namespace, () => this.#rules.read());
@@ -104,11 +102,6 @@ export class Router {
   /** Whether an address is, or was, a floating one. */
   knowsFloating(view: DataView, at: number, length: number): boolean {
     return this.floating.ofFloating(view, at, length) > 0 || this.#elsewhere.ofFloating(view, at, length) > 0;
-  }
-
-  /** Whether the namespace has been removed, or another one has its name. */
-  get isGone(): boolean {
-    return keyOf(this.#namespace) !== this.#key;
   }
 
   /** The router is no more: tells that what held is over. */

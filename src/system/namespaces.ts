@@ -14,6 +14,15 @@ const PATIENCE = 5000;
 /** Everything is looked at again so often (ms), should the kernel have missed to tell us something. */
 const SCAN_INTERVAL = 30_000;
 
+/** Names in NETNS, sorted, whatever stands behind them; none while there is no such folder: it comes with the first namespace. */
+export function namespaceNames(): string[] {
+  try {
+    return readdirSync(NETNS).toSorted();
+  } catch {
+    return [];
+  }
+}
+
 /** What is told of namespaces, one by one. */
 export interface NamespaceListener {
   /** Whether a name is of interest. */

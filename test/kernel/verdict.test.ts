@@ -42,6 +42,18 @@ COMMIT
 const restore = (rules: string, command = 'iptables-restore') =>
   lab.sh(`${command} --noflush --wait <<'END'\n${rules}END`, lab.router);
 
+/** What VERDICT says of a namespace, beside what rules log there to a group. */
+const verdictsAndPackets = (group: number) => `[global]
+stack=verdict1:VERDICT,base1:BASE,ip2str1:IP2STR,json1:JSON
+stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json2:JSON
+[log1]
+group=${group}
+[json1]
+file="/out/verdicts.json"
+[json2]
+file="/out/packets.json"
+`;
+
 const ruleset = (namespace: string) => lab.sh('nft -a -s list ruleset', namespace);
 const table = () => lab.sh('nft -a -s list table inet flowlogd_audit', lab.router);
 
@@ -215,20 +227,7 @@ test.each([
     expect((await audit('install', '--netns', name, '--group', '88')).stdout).toBe(`${name}: installed\n`);
     const ours = lab.sh('nft -a -s list table inet flowlogd_audit', name);
     expect(bare(lab.sh(`${program}-save`, name))).not.toContain('flowlogd');
-    const daemon = await Daemon.start(
-      lab,
-      `[global]
-stack=verdict1:VERDICT,base1:BASE,ip2str1:IP2STR,json1:JSON
-stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json2:JSON
-[log1]
-group=88
-[json1]
-file="/out/verdicts.json"
-[json2]
-file="/out/packets.json"
-`,
-      { namespace: name },
-    );
+    const daemon = await Daemon.start(lab, verdictsAndPackets(88), { namespace: name });
     const send = neighbourOf(name, neighbour);
     for (const times of [1, 2]) {
       rewrite();
@@ -301,20 +300,7 @@ test('without a pattern the rules go into the namespace one is in, and the limit
   expect(await inside('install', '--limit', '3/day', '--group', '41')).toBe('this namespace: installed\n');
   lab.sh('iptables -A INPUT -p udp --dport 9 -j DROP', name);
   const send = neighbourOf(name);
-  const daemon = await Daemon.start(
-    lab,
-    `[global]
-stack=verdict1:VERDICT,base1:BASE,ip2str1:IP2STR,json1:JSON
-stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json2:JSON
-[log1]
-group=41
-[json1]
-file="/out/verdicts.json"
-[json2]
-file="/out/packets.json"
-`,
-    { namespace: name },
-  );
+  const daemon = await Daemon.start(lab, verdictsAndPackets(41), { namespace: name });
   send(20);
   await daemon.objects('verdicts.json', 3);
   expect(await daemon.stop()).toBe(0);
