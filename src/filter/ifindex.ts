@@ -33,8 +33,7 @@ export default defineFilter({
     // In a host's own namespace a name says nothing certain.
     const asksPorts = namespace !== undefined && !compat && (wanted('iif.port.id') || wanted('oif.port.id'));
     const ports = asksPorts ? new PortDevices(NeutronMap.of(neutron.map), Ovsdb.of(neutron.ovsdb)) : undefined;
-    /** Of the ports. */
-    let follows = false;
+    const report = (message: string) => log.error(`${id}:IFINDEX: ${message}`);
     const incoming = nameWriter(read['oob.ifindex_in'], write['oob.in'], write['iif.port.id']);
     const outgoing = nameWriter(read['oob.ifindex_out'], write['oob.out'], write['oif.port.id']);
 
@@ -73,13 +72,10 @@ export default defineFilter({
       },
       async start() {
         await names.open();
-        // Last, and once: who follows the database is counted, and a start that fails may be tried again.
-        if (!follows) ports?.open((message) => log.error(`${id}:IFINDEX: ${message}`));
-        follows = true;
+        ports?.open(report); // last: a start that fails is not stopped
       },
       stop() {
-        if (follows) ports?.close();
-        follows = false;
+        ports?.close(report);
         names.close();
       },
     };

@@ -114,6 +114,7 @@ export default defineFilter({
       'flow.end.usec': endMicrosecond,
       ct,
     } = read;
+    const report = (message: string) => log.error(`${id}:NAT: ${message}`);
     /** Rules were looked for anew since the last batch. */
     let refreshed = false;
     let refreshedNeighbours = false;
@@ -298,18 +299,18 @@ export default defineFilter({
         refreshed = refreshedNeighbours = false;
       },
       async start() {
-        map?.open((message) => log.error(`${id}:NAT: ${message}`));
-        ovsdb?.open((message) => log.error(`${id}:NAT: ${message}`));
-        await router.open();
+        map?.open(report);
+        ovsdb?.open(report);
+        await router.open(report);
         ovsdb?.whenThere(followNeighbours);
         if (router.rulesRefused)
           log.error(`${id}:NAT: may not read the NAT rules: floating addresses are not known as such`);
       },
       stop() {
-        map?.close();
+        map?.close(report);
         ovsdb?.forget(followNeighbours);
-        ovsdb?.close();
-        router.close();
+        ovsdb?.close(report);
+        router.close(report);
       },
     };
   },

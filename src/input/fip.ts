@@ -57,7 +57,7 @@ export default defineInput({
 
     return {
       async start() {
-        await router.open();
+        await router.open(onMapping);
         if (router.rulesRefused) throw new Error('may not read the NAT rules, which takes CAP_NET_ADMIN');
         starting = true;
         router.listen(onMapping);
@@ -70,7 +70,7 @@ export default defineInput({
         // When we end, the mappings do not; when the router does, they do.
         if (isGone) router.end();
         router.ignore(onMapping);
-        router.close();
+        router.close(onMapping);
       },
     };
   },

@@ -38,7 +38,8 @@ export class NeutronMap {
 
   readonly #file: string;
   #names: Names | undefined;
-  #users = 0;
+  /** Who follows it, by what they are told with: who opens or closes it twice counts once. */
+  readonly #users = new Set<(message: string) => void>();
   /** Changes with the names; 0 before there are any. */
   version = 0;
   #report: (message: string) => void = () => {};
@@ -57,7 +58,9 @@ export class NeutronMap {
 
   /** Reads the file and watches it; `report` is told what is wrong with it, once for each change. */
   open(report: (message: string) => void): void {
-    if (this.#users++ > 0) return;
+    const isFirst = this.#users.size === 0;
+    this.#users.add(report);
+    if (!isFirst) return;
     this.#report = report;
     this.#read();
     this.#timer = setInterval(() => {
@@ -66,8 +69,9 @@ export class NeutronMap {
     this.#timer.unref();
   }
 
-  close(): void {
-    if (this.#users === 0 || --this.#users > 0) return;
+  /** `report` is that of `open`. */
+  close(report: (message: string) => void): void {
+    if (!this.#users.delete(report) || this.#users.size > 0) return;
     clearInterval(this.#timer);
     maps.delete(this.#file);
   }

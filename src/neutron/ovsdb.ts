@@ -40,7 +40,8 @@ export class Ovsdb {
   readonly #reconnect = new Reconnect(MOST_DELAY);
   #socket: Socket | undefined;
   readonly #onThere = new Set<() => void>();
-  #users = 0;
+  /** Who follows it, by what they are told with: who opens or closes it twice counts once. */
+  readonly #users = new Set<(message: string) => void>();
   #report: (message: string) => void = () => {};
   #said = '';
   /** Changes with the ports; 0 before there are any. */
@@ -78,14 +79,17 @@ export class Ovsdb {
 
   /** Follows the database from now on; `report` is told, once for each cause, when one is there that cannot be read. */
   open(report: (message: string) => void): void {
-    if (this.#users++ > 0) return;
+    const isFirst = this.#users.size === 0;
+    this.#users.add(report);
+    if (!isFirst) return;
     this.#report = report;
     databases.set(this.#path, this);
     this.#connect();
   }
 
-  close(): void {
-    if (this.#users === 0 || --this.#users > 0) return;
+  /** `report` is that of `open`. */
+  close(report: (message: string) => void): void {
+    if (!this.#users.delete(report) || this.#users.size > 0) return;
     databases.delete(this.#path);
     this.#reconnect.stop();
     this.#socket?.destroy();

@@ -39,8 +39,9 @@ export class PortDevices {
     this.#ovsdb?.open(report);
   }
 
-  close(): void {
-    this.#map?.close();
-    this.#ovsdb?.close();
+  /** `report` is that of `open`. */
+  close(report: (message: string) => void): void {
+    this.#map?.close(report);
+    this.#ovsdb?.close(report);
   }
 }

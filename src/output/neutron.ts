@@ -67,22 +67,18 @@ export default defineOutput({
   link({ options, read, clock, log, id, compat, shared, neutron, namespace }) {
     const sink = shared(() => {
       const map = NeutronMap.of(neutron.map);
+      const report = (message: string) => log.error(`${id}:NEUTRON: ${message}`);
       return {
         map,
         ports: new PortDevices(map, Ovsdb.of(neutron.ovsdb)),
-        follows: false,
-        file: new OutputFile(
-          options.file,
-          (message) => log.error(`${id}:NEUTRON: ${message}`),
-          {},
-          keepingOf(options, compat),
-        ),
+        report,
+        file: new OutputFile(options.file, report, {}, keepingOf(options, compat)),
         bucket: new TokenBucket(options.rate_limit, options.burst_limit),
         told: 0,
         nextNote: 0,
       };
     });
-    const { map, ports, file, bucket } = sink;
+    const { map, ports, report, file, bucket } = sink;
     const fwaas = new FwaasRules(namespace);
     const time = new LocalTime();
 
@@ -177,8 +173,7 @@ export default defineOutput({
         return true;
       },
       start() {
-        if (!sink.follows) ports.open((message) => log.error(`${id}:NEUTRON: ${message}`));
-        sink.follows = true;
+        ports.open(report);
         file.open();
       },
       flush() {
@@ -187,8 +182,7 @@ export default defineOutput({
       },
       reopen: () => file.reopen(),
       stop() {
-        if (sink.follows) ports.close();
-        sink.follows = false;
+        ports.close(report);
         tell(Number.POSITIVE_INFINITY);
         file.close();
       },

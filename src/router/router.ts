@@ -40,7 +40,8 @@ export class Router {
   readonly #listeners = new Set<MappingListener>();
   /** Mappings of which the listeners were not told that they began. */
   readonly #untold = new Set<number>();
-  #users = 0;
+  /** Who opened it: who opens or closes it twice counts once. */
+  readonly #users = new Set<object>();
   #opened: Promise<void> | undefined;
   #onFirst: (() => void) | undefined;
   #round = 0;
@@ -64,15 +65,19 @@ export class Router {
   }
 
   /** Subscribes to news and reads what there is; resolves when it is known. Throws ErrnoException. */
-  open(): Promise<void> {
-    this.#users++;
+  open(user: object): Promise<void> {
+    this.#users.add(user);
     routers.set(this.#key, this);
     this.#opened ??= this.#begin();
     return this.#opened;
   }
 
-  close(): void {
-    if (this.#users === 0 || --this.#users > 0) return;
+  /** `user` is that of `open`. */
+  close(user: object): void {
+    if (this.#users.delete(user) && this.#users.size === 0) this.#end();
+  }
+
+  #end(): void {
     routers.delete(this.#key);
     this.#opened = undefined;
     this.#rules.close();
@@ -142,8 +147,8 @@ export class Router {
       this.#legacy.open();
       await this.own.open();
     } catch (error) {
-      this.#users = 1;
-      this.close();
+      this.#users.clear();
+      this.#end();
       throw error;
     }
     this.#since = 0;

@@ -157,7 +157,7 @@ test('many rules are read in turns, between which there is time for all else; wh
   const name = lab.namespace('fip-turns');
   addMany(name, 5000);
   const router = Router.of(`/run/netns/${name}`);
-  await router.open();
+  await router.open(lab);
   try {
     expect(router.floating.size).toBe(5000);
     const told: string[] = [];
@@ -187,7 +187,7 @@ test('many rules are read in turns, between which there is time for all else; wh
     // What was added is told as soon as it turns out that reading has to begin anew.
     expect(told.toSorted()).toEqual(['false 10.5.1.2 192.168.1.2', 'true 10.9.9.9 192.168.9.9']);
   } finally {
-    router.close();
+    router.close(lab);
   }
 });
 

@@ -130,7 +130,8 @@ test('the names reach the record, and follow the file; a broken file leaves thos
   writeFileSync(file, JSON.stringify(ALL));
   const map = NeutronMap.of(file) as NeutronMap;
   const said: string[] = [];
-  map.open((message) => said.push(message));
+  const report = (message: string) => void said.push(message);
+  map.open(report);
   const stage = new TestStage(nat, { map: file });
   const flow = {
     'orig.ip.saddr': '10.5.0.8',
@@ -158,7 +159,7 @@ test('the names reach the record, and follow the file; a broken file leaves thos
   writeFileSync(file, JSON.stringify({ ...ALL, servers: [{ ...SERVERS[0], Name: 'renamed' }] }));
   utimesSync(file, 2, 2);
   await until('the new name', () => stage.run(flow)?.['server.name'] === 'renamed');
-  map.close();
+  map.close(report);
 });
 
 test('a FIFO in place of the map is refused, and nothing waits for it', () => {

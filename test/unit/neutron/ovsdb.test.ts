@@ -62,8 +62,9 @@ test.each([
 
 let server: Server | undefined;
 let database: Ovsdb | undefined;
+let report: (message: string) => void = () => {};
 afterEach(() => {
-  database?.close();
+  database?.close(report);
   server?.close();
 });
 
@@ -76,7 +77,8 @@ function follow(name: string, serve: (socket: Socket) => void): string[] {
     serve(socket);
   }).listen(path);
   database = Ovsdb.of(path);
-  database?.open((message) => said.push(message));
+  report = (message) => void said.push(message);
+  database?.open(report);
   return said;
 }
 
@@ -116,10 +118,24 @@ test.each([
   expect(database?.version).toBe(0);
 });
 
+test('who opens it twice, as one whose start was tried again, and closes it once follows it no more', () => {
+  const path = join(folder, 'twice');
+  database = Ovsdb.of(path);
+  const other = () => {};
+  database?.open(report);
+  database?.open(report);
+  database?.open(other);
+  database?.close(report);
+  expect(Ovsdb.of(path), 'another one still does').toBe(database);
+  database?.close(other);
+  expect(Ovsdb.of(path)).not.toBe(database);
+});
+
 test('no Open vSwitch is nothing to report', async () => {
   const said: string[] = [];
   database = Ovsdb.of(join(folder, 'none'));
-  database?.open((message) => said.push(message));
+  report = (message) => void said.push(message);
+  database?.open(report);
   expect(database?.isThere).toBe(false);
   const path = join(folder, 'none');
   // It comes later: then it is found.
