@@ -5,36 +5,19 @@ import { ABSENT, type Record } from '../pipeline/record.ts';
 import type { Clock } from '../system/clock.ts';
 import { LocalTime } from '../system/local-time.ts';
 import { linesEnd } from '../system/torn-end.ts';
-import {
-  Literal,
-  writeBytes,
-  writeDecimal,
-  writeLiteral,
-  writeMillionths,
-  writeShort,
-  writeWideDecimal,
-} from '../wire/ascii.ts';
-import { jsonStringRoom, writeJsonString } from '../wire/json-text.ts';
+import { writeBytes, writeMillionths } from '../wire/ascii.ts';
 import { LineBuffer } from '../wire/line-buffer.ts';
 import { keepingOptions } from './file-options.ts';
 import { fileSink, serviceOf } from './file-sink.ts';
 import { gapAsJson, tornAsJson } from './gap-text.ts';
-import { peerSink, portFault } from './line-sink.ts';
+import { JsonFields } from './json-fields.ts';
+import { makeRoom, peerSink, portFault } from './line-sink.ts';
 
-/** How a field's value is rendered. */
-const NUMBER = 0;
-const WIDE = 1;
-const SIGNED_WIDE = 2;
-const TEXT = 3;
-const PLAIN_TEXT = 4;
-const ACTION = 5;
-
-/** Most bytes that a number, a time or an action takes. */
-const VALUE_ROOM = 48;
-const QUOTE = 0x22;
+/** Most bytes that the fraction of a second and the end of a line take. */
+const REST_ROOM = 16;
 const DOT = 0x2e;
-const ALLOWED = new Literal('"allowed"');
-const BLOCKED = new Literal('"blocked"');
+/** Room for lines, to begin with: there may be hundreds of files that hardly any event goes to. */
+const BUFFER = 16 << 10;
 
 /** JSON: one object per line, as Logstash, Filebeat, Vector and jq read it. */
 export default defineOutput({
@@ -74,24 +57,25 @@ export default defineOutput({
   },
   reads: 'every',
   link(link) {
-    const { options, upstream, compat, shared, clock, log, id } = link;
+    const { options, upstream, compat, shared, clock, log, id, memory } = link;
     const { mode } = options;
     const inspect = linesEnd((torn) => tornAsJson(torn, options.device));
+    const makeBuffer = () => new LineBuffer(BUFFER, memory.part());
     const sink =
       mode === 'file'
-        ? fileSink(link, 'JSON', options.file, { inspect })
-        : shared(() => peerSink({ ...options, mode }, `${id}:JSON`, log));
+        ? fileSink(link, 'JSON', options.file, { inspect }, makeBuffer)
+        : shared(() => peerSink({ ...options, mode }, `${id}:JSON`, log, makeBuffer()));
     const { head, fields } = formOfLines(upstream, () => ({
       head: new Head(options, upstream, clock, compat),
-      fields: new Fields(upstream, options.boolean_label, compat),
+      fields: new JsonFields(upstream, options.boolean_label, compat, link.record, memory),
     }));
+    const { render } = fields;
 
     function run(record: Record): boolean {
       const { buffer } = sink;
-      const layout = fields.layoutOf(record);
-      buffer.ensure(head.room + layout.room(record));
+      makeRoom(sink, head.room + fields.room(record));
       const at = head.write(buffer.bytes, buffer.view, buffer.length, record);
-      const end = layout.write(buffer.bytes, buffer.view, at, record, compat);
+      const end = render(record.address, buffer.address + at) - buffer.address;
       buffer.bytes[end] = 0x7d; // }
       buffer.bytes[end + 1] = 0x0a;
       sink.endLine(end + 2);
@@ -109,7 +93,7 @@ export default defineOutput({
 /** How lines are made of the keys of a stack. */
 interface LineForm {
   readonly head: Head;
-  readonly fields: Fields;
+  readonly fields: JsonFields;
 }
 const forms = new WeakMap<readonly UpstreamKey[], LineForm>();
 
@@ -148,7 +132,7 @@ class Head {
     this.#before = options.timestamp ? `{${version}"${name}": "` : `{${version}${device}`;
     this.#after = options.timestamp ? `", ${device}` : '';
     this.#compose();
-    this.room = this.#text.length + VALUE_ROOM;
+    this.room = this.#text.length + REST_ROOM;
   }
 
   write(bytes: Uint8Array, view: DataView, at: number, record: Record): number {
@@ -187,130 +171,4 @@ interface HeadOptions {
   readonly timestamp: boolean;
   readonly eventv1: boolean;
   readonly device: string;
-}
-
-interface Field {
-  readonly slot: number;
-  readonly form: number;
-  readonly name: Literal;
-}
-
-/** The fields that are there in events of one kind, such as UDP packets that leave by an interface. */
-class Layout {
-  /** Record.validWords of such events. */
-  readonly #valid: Float64Array;
-  readonly #names: Int32Array;
-  readonly #slots: Int32Array;
-  readonly #forms: Uint8Array;
-  readonly #texts: Int32Array;
-  readonly #fixedRoom: number;
-
-  constructor(record: Record, fields: readonly Field[]) {
-    const there = fields.filter(({ slot }) => record.valid[slot] === 1);
-    const texts = there.filter(({ form }) => form === TEXT || form === PLAIN_TEXT);
-    this.#valid = record.validWords.slice();
-    this.#names = Int32Array.from(there, ({ name }) => name.packed);
-    this.#slots = Int32Array.from(there, ({ slot }) => slot);
-    this.#forms = Uint8Array.from(there, ({ form }) => form);
-    this.#texts = Int32Array.from(texts, ({ slot }) => slot);
-    this.#fixedRoom = there.reduce((sum, { name }) => sum + name.length + VALUE_ROOM, 2);
-  }
-
-  fits({ validWords }: Record): boolean {
-    const valid = this.#valid;
-    for (let i = 0; i < valid.length; i++) if (valid[i] !== validWords[i]) return false;
-    return true;
-  }
-
-  /** Most bytes that the record can take. */
-  room(record: Record): number {
-    let room = this.#fixedRoom;
-    const texts = this.#texts;
-    for (let i = 0; i < texts.length; i++) room += jsonStringRoom(record.extra[texts[i]!]!);
-    return room;
-  }
-
-  write(bytes: Uint8Array, view: DataView, at: number, record: Record, strict: boolean): number {
-    const names = this.#names;
-    const slots = this.#slots;
-    const forms = this.#forms;
-    const { value, extra } = record;
-    let to = at;
-    for (let i = 0; i < slots.length; i++) {
-      const slot = slots[i]!;
-      const start = to;
-      to = writeLiteral(view, to, names[i]!);
-      switch (forms[i]) {
-        case NUMBER:
-          to = writeDecimal(view, to, value[slot]! | 0);
-          break;
-        case WIDE:
-          to = writeWideDecimal(bytes, view, to, extra[slot]!, value[slot]!);
-          break;
-        case SIGNED_WIDE:
-          to = writeSignedWide(bytes, view, to, extra[slot]!, value[slot]!);
-          break;
-        case PLAIN_TEXT:
-          bytes[to] = QUOTE;
-          to = writeShort(view, to + 1, record.view, value[slot]!, extra[slot]!);
-          bytes[to++] = QUOTE;
-          break;
-        case TEXT:
-          to = writeJsonString(bytes, to, record.bytes, value[slot]!, extra[slot]!, strict);
-          // jansson refuses a string that is not UTF-8, and ulogd2 then leaves the key out.
-          if (to < 0) to = start;
-          break;
-        case ACTION:
-          to = (value[slot] === 0 ? BLOCKED : ALLOWED).writeTo(view, to);
-      }
-    }
-    return to;
-  }
-}
-
-/** Layouts that are remembered: more kinds of events than follow each other closely. */
-const LAYOUTS = 32;
-
-/**
- * The keys, in the order of the stack, each only when it is valid. Most of the keys of a stack are not there in any one
- * event, and few sets of them occur: finding the set costs less than asking for every key.
- */
-class Fields {
-  readonly #fields: readonly Field[];
-  /** In the order in which they were first met. */
-  readonly #layouts: Layout[] = [];
-  #replaced = 0;
-
-  constructor(upstream: readonly UpstreamKey[], actionLabel: boolean, compat: boolean) {
-    this.#fields = upstream.flatMap((key) => {
-      const form = actionLabel && key.name === 'raw.label' ? ACTION : formOf(key, compat);
-      if (form === undefined) return [];
-      return [{ slot: key.slot, form, name: new Literal(`, ${JSON.stringify(nameOf(key, form))}: `) }];
-    });
-  }
-
-  layoutOf(record: Record): Layout {
-    const layouts = this.#layouts;
-    for (let i = layouts.length; i-- > 0; ) if (layouts[i]!.fits(record)) return layouts[i]!;
-    const layout = new Layout(record, this.#fields);
-    layouts[this.#replaced++ % LAYOUTS] = layout;
-    return layout;
-  }
-}
-
-/** Addresses and raw bytes have no form in JSON: IP2STR and HWHDR make text of them. */
-function formOf({ spec }: UpstreamKey, compat: boolean): number | undefined {
-  if (spec.type === 'string') return spec.plain ? PLAIN_TEXT : TEXT;
-  // ulogd2 hands 64-bit counters to jansson as signed numbers.
-  if (spec.type === 'u64') return compat ? SIGNED_WIDE : WIDE;
-  return spec.type === 'ip' || spec.type === 'raw' || spec.type === 'rawstr' ? undefined : NUMBER;
-}
-
-const nameOf = (key: UpstreamKey, form: number): string => (form === ACTION ? 'action' : (key.spec.cim ?? key.name));
-
-function writeSignedWide(bytes: Uint8Array, view: DataView, at: number, high: number, low: number): number {
-  if (high < 0x80000000) return writeWideDecimal(bytes, view, at, high, low);
-  bytes[at] = 0x2d; // -
-  const negatedLow = -low >>> 0;
-  return writeWideDecimal(bytes, view, at + 1, (~high + (low === 0 ? 1 : 0)) >>> 0, negatedLow);
 }

@@ -12,7 +12,7 @@ const BATCH_SIZE = 64 << 10;
 
 /** Lines that go through a sender: to a network peer that may be away. */
 export class LineSender implements LineSink {
-  readonly buffer = new LineBuffer();
+  readonly buffer: LineBuffer;
   readonly #destination: () => Destination;
   readonly #options: DeliveryOptions;
   readonly #name: string;
@@ -23,7 +23,14 @@ export class LineSender implements LineSink {
   #refused = 0;
 
   /** `destination` is called when it opens, and throws if there can be none; `name` is that of the output, for messages. */
-  constructor(destination: () => Destination, options: DeliveryOptions, name: string, log: Log) {
+  constructor(
+    destination: () => Destination,
+    options: DeliveryOptions,
+    name: string,
+    log: Log,
+    buffer = new LineBuffer(),
+  ) {
+    this.buffer = buffer;
     this.#destination = destination;
     this.#options = options;
     this.#name = name;
@@ -66,7 +73,8 @@ export class LineSender implements LineSink {
     this.flush();
     await this.#sender?.drain(this.#options.stop_timeout * 1000);
     this.#refused += this.#pending;
-    this.buffer.length = this.#pending = 0;
+    this.#pending = 0;
+    this.buffer.release();
   }
 
   /** What became of the lines of this process: those that an earlier one left in the spool are in `counters`. */

@@ -34,9 +34,22 @@ export interface PeerOptions extends DeliveryOptions {
   readonly port: string;
 }
 
+/** Makes room for a line of up to `size` bytes, where memory is short by handing on what came before. Throws RangeError. */
+export function makeRoom(sink: LineSink, size: number): void {
+  const { buffer } = sink;
+  if (buffer.has(size)) return;
+  try {
+    buffer.ensure(size);
+  } catch (error) {
+    if (buffer.length === 0) throw error;
+    sink.flush();
+    buffer.ensure(size);
+  }
+}
+
 /** The sink for a network peer. `name` is that of the output, for messages. */
-export const peerSink = (options: PeerOptions, name: string, log: Log): LineSink =>
-  new LineSender(() => destinationOf(options), options, name, log);
+export const peerSink = (options: PeerOptions, name: string, log: Log, buffer?: LineBuffer): LineSink =>
+  new LineSender(() => destinationOf(options), options, name, log, buffer);
 
 function destinationOf({ mode, file, host, port }: PeerOptions) {
   if (mode === 'unix') return new StreamDestination({ path: file });

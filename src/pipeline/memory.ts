@@ -2,14 +2,26 @@ import type { Slots } from '../system/pump.ts';
 
 /** A cache line: neighbours do not share one. */
 const LINE = 64;
+/** What WebAssembly's memories consist of. */
+const PAGE = 64 << 10;
 
 /** What is handed out of a buffer, and what came back. */
 class Room {
+  readonly size: number;
   used = 0;
   /** Offsets that were given back, by size. */
   readonly free = new Map<number, number[]>();
   /** Offsets of slots that sockets receive into, by what they are for. */
   readonly slots = new Map<string, number>();
+
+  constructor(size: number) {
+    this.size = size;
+  }
+}
+
+interface Reserved {
+  readonly offset: number;
+  readonly size: number;
 }
 
 /**
@@ -18,22 +30,26 @@ class Room {
  * Pages that nobody touches cost nothing.
  */
 export class Memory {
+  /** The same memory, for code that is made for it (`wire/wasm.ts`). */
+  readonly linear: WebAssembly.Memory;
   readonly buffer: ArrayBuffer;
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly #room: Room;
-  readonly #reserved: { readonly offset: number; readonly size: number }[] = [];
+  readonly #reserved: Reserved[] = [];
 
   /** `whole`: bytes of a new buffer, or the memory that this one is to be a part of. */
   constructor(whole: number | Memory) {
     if (whole instanceof Memory) {
-      ({ buffer: this.buffer, bytes: this.bytes, view: this.view } = whole);
+      ({ linear: this.linear, buffer: this.buffer, bytes: this.bytes, view: this.view } = whole);
       this.#room = whole.#room;
     } else {
-      this.buffer = new ArrayBuffer(whole);
+      const pages = Math.ceil(whole / PAGE);
+      this.linear = new WebAssembly.Memory({ initial: pages, maximum: pages });
+      this.buffer = this.linear.buffer;
       this.bytes = new Uint8Array(this.buffer);
       this.view = new DataView(this.buffer);
-      this.#room = new Room();
+      this.#room = new Room(whole);
     }
   }
 
@@ -61,19 +77,27 @@ export class Memory {
     return { memory: this.buffer, offset, slotSize, slots };
   }
 
-  /** Gives back what was reserved here: the next that wants as much gets it. */
+  /** Gives back what was reserved here at `offset`. */
+  free(offset: number): void {
+    const index = this.#reserved.findIndex((one) => one.offset === offset);
+    if (index >= 0) for (const one of this.#reserved.splice(index, 1)) this.#giveBack(one);
+  }
+
+  /** Gives back all that was reserved here: the next that wants as much gets it. */
   release(): void {
-    for (const { offset, size } of this.#reserved.splice(0)) {
-      const free = this.#room.free.get(size);
-      if (free === undefined) this.#room.free.set(size, [offset]);
-      else free.push(offset);
-    }
+    for (const one of this.#reserved.splice(0)) this.#giveBack(one);
+  }
+
+  #giveBack({ offset, size }: Reserved): void {
+    const free = this.#room.free.get(size);
+    if (free === undefined) this.#room.free.set(size, [offset]);
+    else free.push(offset);
   }
 
   #take(size: number): number {
     const offset = this.#room.used;
     const end = offset + wholeLines(size);
-    if (end > this.buffer.byteLength) throw new RangeError(`no room for ${size} more bytes in the pipeline's memory`);
+    if (end > this.#room.size) throw new RangeError(`no room for ${size} more bytes in the pipeline's memory`);
     this.#room.used = end;
     return offset;
   }

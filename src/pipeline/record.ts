@@ -24,17 +24,22 @@ export class Record {
   readonly valid: Uint8Array;
   /** `valid`, eight slots at a time: to compare or clear, never to count with. No NaN, as each byte is 0 or 1. */
   readonly validWords: Float64Array;
+  /** Where it lies in the memory: `valid`, a byte for each slot, then `value` and `extra`, for what does not read it in JavaScript. */
+  readonly address: number;
   readonly #cleared: Float64Array;
 
   /** Values from slot `firstConstant` on stay from event to event. */
   constructor(memory: Memory, slots: number, firstConstant = firstConstantSlot(slots)) {
+    const { buffer } = memory;
+    const words = (slots + 7) >> 3;
     this.bytes = memory.bytes;
     this.view = memory.view;
-    this.value = new Uint32Array(slots);
-    this.extra = new Uint32Array(slots);
-    this.validWords = new Float64Array((slots + 7) >> 3);
+    this.address = memory.reserve(words * 8 + slots * 8);
+    this.validWords = new Float64Array(buffer, this.address, words).fill(0);
+    this.valid = new Uint8Array(buffer, this.address, words * 8);
+    this.value = new Uint32Array(buffer, this.address + words * 8, slots).fill(0);
+    this.extra = new Uint32Array(buffer, this.address + words * 8 + slots * 4, slots).fill(0);
     this.#cleared = this.validWords.subarray(0, firstConstant >> 3);
-    this.valid = new Uint8Array(this.validWords.buffer);
   }
 
   /** Forgets the last event. */

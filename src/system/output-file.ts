@@ -35,7 +35,7 @@ const LINES: FileFormat = {
  * with the next batch.
  */
 export class OutputFile {
-  readonly buffer = new LineBuffer();
+  readonly buffer: LineBuffer;
   /** Records that could not be written. */
   dropped = 0;
   /** Records that were not written so that space stays free on the disk. */
@@ -69,7 +69,9 @@ export class OutputFile {
     report: (message: string) => void,
     format: Partial<FileFormat> = {},
     keeping: FileKeeping = ONE_FILE,
+    buffer = new LineBuffer(),
   ) {
+    this.buffer = buffer;
     const series = typeof target === 'string' ? seriesOf(target) : target;
     this.#report = report;
     this.#format = { ...LINES, ...format };
@@ -156,7 +158,8 @@ export class OutputFile {
     const closed = this.#file.close(this.#rest === 0);
     this.dropped += this.pending;
     this.pending = 0;
-    this.buffer.length = this.#rest = 0;
+    this.buffer.release();
+    this.#rest = 0;
     return closed;
   }
 

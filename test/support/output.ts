@@ -32,7 +32,7 @@ export class TestOutput {
     this.#linked = source.linked[0] as Linked;
     this.source.stages[0]?.service.start?.();
     // Behind what the plugins have reserved; nothing else is.
-    this.#room = 512 << 10;
+    this.#room = 6 << 20;
   }
 
   /** Sends one event. */

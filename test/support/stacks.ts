@@ -154,7 +154,7 @@ export function link(
   const error = (line: string) => void errors.push(line);
   const log: Log = { debug() {}, info() {}, notice() {}, error, isDebug: () => false };
   const environment = {
-    memory: new Memory(1 << 20),
+    memory: new Memory(8 << 20),
     log,
     clock: new Clock(),
     compat,

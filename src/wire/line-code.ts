@@ -1,0 +1,146 @@
+// What lines are made of, as code for WebAssembly (wasm.ts): numbers, fixed text and copied text. All of it writes up to
+// SLACK bytes (ascii.ts) behind what it returns.
+import { Code, I32, I64, LOAD, OP, STORE } from './wasm.ts';
+
+const WORD = 8;
+const ZEROS = 0x3030303030303030n;
+const EVERY_BYTE = 0x0101010101010101n;
+const HIGH_BITS = 0x8080808080808080n;
+const HUNDRED_MILLION = 100_000_000n;
+
+/** Writes text that is known now, and moves the local `to` behind it. */
+export function literal(code: Code, to: number, text: string): void {
+  const length = Buffer.byteLength(text);
+  const padded = Buffer.alloc((length + WORD - 1) & -WORD);
+  padded.write(text);
+  for (let at = 0; at < length; at += WORD) {
+    code.get(to).i64(padded.readBigInt64LE(at)).store(STORE.u64, at);
+  }
+  code.get(to).i32(length).op(OP.i32Add).set(to);
+}
+
+/**
+ * Takes a number below 10^8 from the local `value` and leaves its eight digits as bytes, the first one lowest: halves of
+ * four digits, quarters of two and single ones, each time all at once, by multiplying with the reciprocal.
+ */
+function eightDigits(code: Code, value: number, rest: number): void {
+  // value = upper * 10^4 + lower  ->  upper | lower << 32. 3518437209 / 2^45 is 10^-4, exact for 32 bits.
+  code.get(value).get(value).i64(3518437209n).op(OP.i64Mul).i64(45n).op(OP.i64ShrU).tee(rest);
+  code.i64(10_000n).op(OP.i64Mul, OP.i64Sub).i64(32n).op(OP.i64Shl).get(rest).op(OP.i64Or).set(value);
+  split(code, value, rest, 10486n, 20n, 0x0000007f0000007fn, 100n, 16n);
+  split(code, value, rest, 103n, 10n, 0x000f000f000f000fn, 10n, 8n);
+  code.get(value);
+}
+
+/** Splits each part of `value` by `base`: its quotient stays where it is, the remainder goes `width` bits higher. */
+function split(
+  code: Code,
+  value: number,
+  quotient: number,
+  reciprocal: bigint,
+  shift: bigint,
+  mask: bigint,
+  base: bigint,
+  width: bigint,
+): void {
+  code.get(value).i64(reciprocal).op(OP.i64Mul).i64(shift).op(OP.i64ShrU).i64(mask).op(OP.i64And).set(quotient);
+  code.get(value).get(quotient).i64(base).op(OP.i64Mul, OP.i64Sub).i64(width).op(OP.i64Shl);
+  code.get(quotient).op(OP.i64Or).set(value);
+}
+
+/** (to, value): writes an unsigned 64-bit number in decimal, and returns the address behind it. `self`: its number. */
+export function decimalCode(self: number): Code {
+  const code = new Code([I32, I64], [I32]);
+  const [to, value] = [0, 1];
+  const rest = code.local(I64);
+  const zeros = code.local(I64);
+  code.get(value).i64(HUNDRED_MILLION).op(OP.i64GeU);
+  code.if(() => {
+    code.get(to).get(value).i64(HUNDRED_MILLION).op(OP.i64DivU).tee(rest).call(self).set(to);
+    code.get(value).get(rest).i64(HUNDRED_MILLION).op(OP.i64Mul, OP.i64Sub).set(value);
+    code.get(to);
+    eightDigits(code, value, rest);
+    code.i64(ZEROS).op(OP.i64Or).store(STORE.u64);
+    code.get(to).i32(WORD).op(OP.i32Add).return();
+  });
+  eightDigits(code, value, rest);
+  // Leading zeros are the lowest bits: all but the last digit's own.
+  code.tee(value).i64(1n << 56n).op(OP.i64Or, OP.i64Ctz).i64(56n).op(OP.i64And).set(zeros);
+  code.get(to).get(value).i64(ZEROS).op(OP.i64Or).get(zeros).op(OP.i64ShrU).store(STORE.u64);
+  code.get(to).i32(WORD).op(OP.i32Add).get(zeros).i64(3n).op(OP.i64ShrU, OP.i32WrapI64, OP.i32Sub);
+  return code;
+}
+
+/** (to, value): the same of a signed number. `decimal`: the number of decimalCode. */
+export function signedCode(decimal: number): Code {
+  const code = new Code([I32, I64], [I32]);
+  const [to, value] = [0, 1];
+  code.get(value).i64(0n).op(OP.i64LtS);
+  code.if(() => {
+    code.i64(0n).get(value).op(OP.i64Sub).set(value);
+    literal(code, to, '-');
+  });
+  return code.get(to).get(value).call(decimal);
+}
+
+/** (to, from, length): copies bytes eight at a time, and returns the address behind them. */
+export function bytesCode(): Code {
+  const code = new Code([I32, I32, I32], [I32]);
+  const [to, from, length] = [0, 1, 2];
+  const end = code.local(I32);
+  code.get(to).get(length).op(OP.i32Add).set(end);
+  // Mostly an address of 9 to 16 bytes: no branch that goes now here, now there.
+  code.get(to).get(from).load(LOAD.u64).store(STORE.u64);
+  code.get(to).get(from).load(LOAD.u64, WORD).store(STORE.u64, WORD);
+  code.get(length).i32(2 * WORD).op(OP.i32GtU);
+  code.if(() => {
+    code.repeat(() => {
+      code.get(to).get(from).load(LOAD.u64, 2 * WORD).store(STORE.u64, 2 * WORD);
+      code.get(from).i32(WORD).op(OP.i32Add).set(from);
+      code.get(to).i32(WORD).op(OP.i32Add).tee(to).i32(2 * WORD).op(OP.i32Add).get(end).op(OP.i32LtU);
+    });
+  });
+  return code.get(end);
+}
+
+/**
+ * (to, from, length): writes bytes as a JSON string with its quotes, and returns the address behind it, or what `escaped`,
+ * the number of a function of the same form, returns: it has the text in which a byte needs more than to be copied.
+ */
+export function textCode(escaped: number): Code {
+  const code = new Code([I32, I32, I32], [I32]);
+  const [to, from, length] = [0, 1, 2];
+  const done = code.local(I32);
+  const word = code.local(I64);
+  const odd = code.local(I64);
+  literalAt(code, to, 0x22);
+  code.get(length);
+  code.if(() => {
+    code.repeat(() => {
+      code.get(from).get(done).op(OP.i32Add).load(LOAD.u64).set(word);
+      code.get(to).get(done).op(OP.i32Add).get(word).store(STORE.u64, 1);
+      // A byte is odd when it is above 0x7e, below 0x20, a quote or a backslash; a borrow only ever marks one too many.
+      code.get(word).get(word).i64(EVERY_BYTE).op(OP.i64Add, OP.i64Or).set(odd);
+      code.get(odd).get(word).i64(EVERY_BYTE * 0x20n).op(OP.i64Sub, OP.i64Or).set(odd);
+      for (const byte of [0x22n, 0x5cn]) {
+        code.get(odd).get(word).i64(EVERY_BYTE * byte).op(OP.i64Xor).i64(EVERY_BYTE).op(OP.i64Sub, OP.i64Or).set(odd);
+      }
+      code.get(odd).i64(HIGH_BITS).op(OP.i64And).set(odd);
+      // Of the last word, only what belongs to the text.
+      code.get(length).get(done).op(OP.i32Sub).i32(WORD).op(OP.i32LtU);
+      code.if(() => {
+        code.get(odd).i64(-1n).get(length).get(done).op(OP.i32Sub).i32(3).op(OP.i32Shl, OP.i64ExtendI32U, OP.i64Shl);
+        code.i64(-1n).op(OP.i64Xor, OP.i64And).set(odd);
+      });
+      code.get(odd).op(OP.i64Eqz, OP.i32Eqz);
+      code.if(() => {
+        code.get(to).get(from).get(length).call(escaped).return();
+      });
+      code.get(done).i32(WORD).op(OP.i32Add).tee(done).get(length).op(OP.i32LtU);
+    });
+  });
+  code.get(to).get(length).op(OP.i32Add).tee(to).i32(0x22).store(STORE.u8, 1);
+  return code.get(to).i32(2).op(OP.i32Add);
+}
+
+const literalAt = (code: Code, at: number, byte: number): Code => code.get(at).i32(byte).store(STORE.u8);
