@@ -15,11 +15,6 @@
 // In lengths[]: the datagram was longer than its slot.
 #define CUT_SHORT 0x80000000u
 
-struct slot {
-  struct iovec bytes;
-  struct sockaddr_nl sender;
-};
-
 // Lives until both its JavaScript object (finalized) and its uv handle (poll_open) are gone: see watch.c.
 struct netlink_socket {
   napi_env env;
@@ -29,7 +24,7 @@ struct netlink_socket {
 
   unsigned slot_count; // 0 until attached
   struct mmsghdr *headers;
-  struct slot *slots;
+  struct iovec *slots;
   uint32_t *lengths;
   napi_ref memory;       // keep alive what the
   napi_ref lengths_view; // pointers above point into

@@ -64,10 +64,8 @@ napi_value attach(napi_env env, napi_callback_info info) {
     return throw_errno(env, "attach", ENOMEM);
   }
   for (int64_t i = 0; i < count; i++) {
-    struct slot *slot = &s->slots[i];
-    slot->bytes = (struct iovec){.iov_base = (char *)memory + offset + i * slot_size, .iov_len = slot_size};
-    s->headers[i].msg_hdr = (struct msghdr){
-      .msg_name = &slot->sender, .msg_namelen = sizeof slot->sender, .msg_iov = &slot->bytes, .msg_iovlen = 1};
+    s->slots[i] = (struct iovec){.iov_base = (char *)memory + offset + i * slot_size, .iov_len = slot_size};
+    s->headers[i].msg_hdr = (struct msghdr){.msg_iov = &s->slots[i], .msg_iovlen = 1};
   }
   s->lengths = lengths;
   s->slot_count = (unsigned)count;
@@ -82,13 +80,8 @@ napi_value receive(napi_env env, napi_callback_info info) {
   int count = recvmmsg(s->fd, s->headers, s->slot_count, MSG_DONTWAIT, NULL);
   if (count < 0) count = errno == EAGAIN || errno == EINTR ? 0 : -errno;
   for (int i = 0; i < count; i++) {
-    struct msghdr *header = &s->headers[i].msg_hdr;
-    uint32_t length = s->headers[i].msg_len;
-    if (header->msg_flags & MSG_TRUNC) length |= CUT_SHORT;
-    // Any process may send to our port; only the kernel's own messages are true.
-    if (header->msg_namelen != sizeof(struct sockaddr_nl) || s->slots[i].sender.nl_pid != 0) length = 0;
-    header->msg_namelen = sizeof(struct sockaddr_nl); // the kernel overwrote it
-    s->lengths[i] = length;
+    const struct mmsghdr *header = &s->headers[i];
+    s->lengths[i] = header->msg_len | (header->msg_hdr.msg_flags & MSG_TRUNC ? CUT_SHORT : 0);
   }
   napi_create_int32(env, count, &result);
   return result;

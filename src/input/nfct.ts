@@ -25,8 +25,8 @@ import { Losses } from './losses.ts';
 import { Malformed } from './malformed.ts';
 
 /** Events read by one system call, and room for each: the longest the kernel makes is below 2 KiB. */
-const SLOTS = 64;
-const SLOT = (4 << 10) + 192;
+const SLOTS = 256;
+const SLOT = (2 << 10) + 64;
 /** Bytes of receive buffer, where nothing else is asked for. */
 const SOCKET_BUFFER = 8 << 20;
 const EVERY_ATTRIBUTE = 0xffffffff;

@@ -212,13 +212,11 @@ describe('the pump', () => {
     expect(heard[2]).toBe('batch end');
   });
 
-  test('ignores what another process sends', async () => {
+  test('refuses what another process sends', async () => {
     const { socket, handler, count, heard } = listen();
     socket.start(handler);
-    lab.sh(
-      `python3 -c "import socket; s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0); s.sendto(b'forged' * 10, (${socket.portId}, 0))"`,
-      namespace,
-    );
+    const forge = `import socket; s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0); s.sendto(b'forged' * 10, (${socket.portId}, 0))`;
+    expect(() => lab.sh(`python3 -c "${forge}"`, namespace)).toThrow('Connection refused');
     lab.sh('ip link add genuine0 type bridge', namespace);
     await until('the genuine event', () => count('genuine0') > 0);
     expect(heard.join()).not.toContain('forged');
