@@ -17,7 +17,7 @@ export const addressReads = {
 } as const satisfies ReadSpecs;
 
 /** The slot of an address, and of what is made of it. */
-interface Conversion {
+export interface Conversion {
   readonly key: keyof typeof addressReads;
   readonly from: number;
   readonly to: number;

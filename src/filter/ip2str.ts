@@ -1,7 +1,11 @@
 import type { KeySpec } from '../pipeline/key.ts';
+import type { Memory } from '../pipeline/memory.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
-import { IP_TEXT_ROOM, writeDottedQuad, writeIp } from '../wire/ip-text.ts';
-import { addressReads, conversions } from './address-reads.ts';
+import type { Record } from '../pipeline/record.ts';
+import { IP_TEXT_ROOM, writeIp } from '../wire/ip-text.ts';
+import { dottedQuadCode, OCTETS_SIZE, writeOctets } from '../wire/line-code.ts';
+import { Code, type Compiled, compile, compiledOnce, I32, LOAD, OP, STORE } from '../wire/wasm.ts';
+import { addressReads, type Conversion, conversions } from './address-reads.ts';
 
 const text = (doc: string) => ({ type: 'string', plain: true, doc }) as const satisfies KeySpec;
 
@@ -23,27 +27,53 @@ export default defineFilter({
     'arp.saddr.str': text('Protocol address of the ARP sender.'),
     'arp.daddr.str': text('Protocol address of the ARP target.'),
   },
-  link({ read, write, memory }) {
+  link({ read, write, record, memory }) {
     const pairs = conversions(read, write, (key) => `${key}.str`);
-    const from = Int32Array.from(pairs, (pair) => pair.from);
-    const to = Int32Array.from(pairs, (pair) => pair.to);
-    const at = Int32Array.from(pairs, () => memory.reserve(IP_TEXT_ROOM));
+    const texts = memory.reserve(pairs.length * IP_TEXT_ROOM);
+    const key = `IP2STR ${record.value.length} ${JSON.stringify(pairs)}`;
+    const convert = compiledOnce(memory.linear, key, () => compileConversions(pairs, record, memory));
     return {
-      run(record) {
-        const { bytes, view, value, extra, valid } = record;
-        for (let i = 0; i < from.length; i++) {
-          const slot = from[i]!;
-          if (valid[slot] === 0) continue;
-          const start = at[i]!;
-          const length = extra[slot]!;
-          const end =
-            length === 4
-              ? writeDottedQuad(view, start, bytes, value[slot]!)
-              : writeIp(bytes, start, bytes, value[slot]!, length);
-          record.setBytes(to[i]!, start, end - start);
-        }
+      run({ address }) {
+        convert(address, texts);
         return true;
       },
     };
   },
 });
+
+// The functions of the module by number: imports first.
+const ANY_ADDRESS = 0;
+const DOTTED_QUAD = 1;
+
+/** (record, texts): makes text of each address that is valid, in a room of its own from `texts` on. */
+function compileConversions(pairs: readonly Conversion[], record: Record, memory: Memory): Compiled {
+  const { bytes } = memory;
+  const octets = memory.slots('IP2STR: octets', 1, OCTETS_SIZE).offset;
+  writeOctets(bytes, octets);
+  const anyAddress = {
+    parameters: [I32, I32, I32],
+    results: [I32],
+    call: (to: number, from: number, length: number) => writeIp(bytes, to, bytes, from, length),
+  };
+  const code = new Code([I32, I32], [I32]);
+  const [at, text] = [0, 1];
+  const length = code.local(I32);
+  for (const { from, to } of pairs) {
+    const address = () => code.get(text).get(at).load(LOAD.u32, record.valueAt(from));
+    code.get(at).load(LOAD.u8, from);
+    code.if(() => {
+      code.get(at).i32(1).store(STORE.u8, to);
+      code.get(at).get(text).store(STORE.u32, record.valueAt(to));
+      code.get(at).get(at).load(LOAD.u32, record.extraAt(from)).tee(length).i32(4).op(OP.i32Eq);
+      code.choose(
+        I32,
+        () => address().call(DOTTED_QUAD),
+        () => address().get(length).call(ANY_ADDRESS),
+      );
+      code.get(text).op(OP.i32Sub).store(STORE.u32, record.extraAt(to));
+    });
+    code.get(text).i32(IP_TEXT_ROOM).op(OP.i32Add).set(text);
+  }
+  code.i32(0);
+  return compile(memory.linear, [anyAddress], [dottedQuadCode(octets), code]);
+}

@@ -42,6 +42,16 @@ export class Record {
     this.#cleared = this.validWords.subarray(0, firstConstant >> 3);
   }
 
+  /** Bytes from `address` to a slot's value. */
+  valueAt(slot: number): number {
+    return this.value.byteOffset - this.address + 4 * slot;
+  }
+
+  /** Bytes from `address` to a slot's other half. */
+  extraAt(slot: number): number {
+    return this.extra.byteOffset - this.address + 4 * slot;
+  }
+
   /** Forgets the last event. */
   clear(): void {
     const words = this.#cleared;

@@ -33,22 +33,6 @@ export function writeIpv4(bytes: Uint8Array, at: number, from: Uint8Array, start
   }
 }
 
-/** writeIpv4 by a view: a store for each octet, and up to three bytes behind the end. */
-export function writeDottedQuad(view: DataView, at: number, from: Uint8Array, start: number): number {
-  const first = from[start]!;
-  const second = from[start + 1]!;
-  const third = from[start + 2]!;
-  const fourth = from[start + 3]!;
-  view.setInt32(at, DOTTED[first]!, true);
-  let to = at + DOTTED_LENGTH[first]!;
-  view.setInt32(to, DOTTED[second]!, true);
-  to += DOTTED_LENGTH[second]!;
-  view.setInt32(to, DOTTED[third]!, true);
-  to += DOTTED_LENGTH[third]!;
-  view.setInt32(to, DOTTED[fourth]!, true);
-  return to + DOTTED_LENGTH[fourth]! - 1;
-}
-
 const scratch = Buffer.alloc(IP_TEXT_ROOM);
 
 /** An address of 4 or 16 bytes as a string: what writeIp writes, where time does not matter. */

@@ -6,6 +6,7 @@ const WORD = 8;
 const ZEROS = 0x3030303030303030n;
 const EVERY_BYTE = 0x0101010101010101n;
 const HIGH_BITS = 0x8080808080808080n;
+const MILLION = 1_000_000n;
 const HUNDRED_MILLION = 100_000_000n;
 
 /** Writes text that is known now, and moves the local `to` behind it. */
@@ -65,13 +66,43 @@ export function decimalCode(self: number): Code {
   });
   eightDigits(code, value, rest);
   // Leading zeros are the lowest bits: all but the last digit's own.
-  code.tee(value).i64(1n << 56n).op(OP.i64Or, OP.i64Ctz).i64(56n).op(OP.i64And).set(zeros);
+  code
+    .tee(value)
+    .i64(1n << 56n)
+    .op(OP.i64Or, OP.i64Ctz)
+    .i64(56n)
+    .op(OP.i64And)
+    .set(zeros);
   code.get(to).get(value).i64(ZEROS).op(OP.i64Or).get(zeros).op(OP.i64ShrU).store(STORE.u64);
   code.get(to).i32(WORD).op(OP.i32Add).get(zeros).i64(3n).op(OP.i64ShrU, OP.i32WrapI64, OP.i32Sub);
   return code;
 }
 
-/** (to, value): the same of a signed number. `decimal`: the number of decimalCode. */
+/** Writes what `decimalCode`, of that number, would of the 64-bit number in local `value`, most of which are single digits. */
+export function shortDecimal(code: Code, to: number, value: number, decimal: number): void {
+  code.get(value).i64(10n).op(OP.i64LtU);
+  code.if(
+    () => {
+      code.get(to).get(value).i64(0x30n).op(OP.i64Add).store(STORE.u64);
+      code.get(to).i32(1).op(OP.i32Add).set(to);
+    },
+    () => code.get(to).get(value).call(decimal).set(to),
+  );
+}
+
+/** (to, value): writes the fraction of a second in six digits, of a number from 10^6 on the last ones, and returns the address behind it. */
+export function millionthsCode(): Code {
+  const code = new Code([I32, I64], [I32]);
+  const [to, value] = [0, 1];
+  const rest = code.local(I64);
+  code.get(value).get(value).i64(MILLION).op(OP.i64DivU).i64(MILLION).op(OP.i64Mul, OP.i64Sub).set(value);
+  code.get(to);
+  eightDigits(code, value, rest);
+  code.i64(ZEROS).op(OP.i64Or).i64(16n).op(OP.i64ShrU).store(STORE.u64);
+  return code.get(to).i32(6).op(OP.i32Add);
+}
+
+/** (to, value): writes a signed number in decimal, and returns the address behind it. `decimal`: the number of decimalCode. */
 export function signedCode(decimal: number): Code {
   const code = new Code([I32, I64], [I32]);
   const [to, value] = [0, 1];
@@ -92,12 +123,27 @@ export function bytesCode(): Code {
   // Mostly an address of 9 to 16 bytes: no branch that goes now here, now there.
   code.get(to).get(from).load(LOAD.u64).store(STORE.u64);
   code.get(to).get(from).load(LOAD.u64, WORD).store(STORE.u64, WORD);
-  code.get(length).i32(2 * WORD).op(OP.i32GtU);
+  code
+    .get(length)
+    .i32(2 * WORD)
+    .op(OP.i32GtU);
   code.if(() => {
     code.repeat(() => {
-      code.get(to).get(from).load(LOAD.u64, 2 * WORD).store(STORE.u64, 2 * WORD);
+      code
+        .get(to)
+        .get(from)
+        .load(LOAD.u64, 2 * WORD)
+        .store(STORE.u64, 2 * WORD);
       code.get(from).i32(WORD).op(OP.i32Add).set(from);
-      code.get(to).i32(WORD).op(OP.i32Add).tee(to).i32(2 * WORD).op(OP.i32Add).get(end).op(OP.i32LtU);
+      code
+        .get(to)
+        .i32(WORD)
+        .op(OP.i32Add)
+        .tee(to)
+        .i32(2 * WORD)
+        .op(OP.i32Add)
+        .get(end)
+        .op(OP.i32LtU);
     });
   });
   return code.get(end);
@@ -121,9 +167,21 @@ export function textCode(escaped: number): Code {
       code.get(to).get(done).op(OP.i32Add).get(word).store(STORE.u64, 1);
       // A byte is odd when it is above 0x7e, below 0x20, a quote or a backslash; a borrow only ever marks one too many.
       code.get(word).get(word).i64(EVERY_BYTE).op(OP.i64Add, OP.i64Or).set(odd);
-      code.get(odd).get(word).i64(EVERY_BYTE * 0x20n).op(OP.i64Sub, OP.i64Or).set(odd);
+      code
+        .get(odd)
+        .get(word)
+        .i64(EVERY_BYTE * 0x20n)
+        .op(OP.i64Sub, OP.i64Or)
+        .set(odd);
       for (const byte of [0x22n, 0x5cn]) {
-        code.get(odd).get(word).i64(EVERY_BYTE * byte).op(OP.i64Xor).i64(EVERY_BYTE).op(OP.i64Sub, OP.i64Or).set(odd);
+        code
+          .get(odd)
+          .get(word)
+          .i64(EVERY_BYTE * byte)
+          .op(OP.i64Xor)
+          .i64(EVERY_BYTE)
+          .op(OP.i64Sub, OP.i64Or)
+          .set(odd);
       }
       code.get(odd).i64(HIGH_BITS).op(OP.i64And).set(odd);
       // Of the last word, only what belongs to the text.
@@ -144,3 +202,25 @@ export function textCode(escaped: number): Code {
 }
 
 const literalAt = (code: Code, at: number, byte: number): Code => code.get(at).i32(byte).store(STORE.u8);
+
+/** Bytes of the table that `dottedQuadCode` reads: octets as text with a dot behind, four bytes each. */
+export const OCTETS_SIZE = 1024;
+
+/** Writes that table. */
+export function writeOctets(bytes: Uint8Array, at: number): void {
+  for (let octet = 0; octet < 256; octet++) bytes.set(Buffer.from(`${octet}.`), at + 4 * octet);
+}
+
+/** (to, from): writes the four bytes at `from` as dotted decimal, and returns the address behind it. `octets`: where the table is. */
+export function dottedQuadCode(octets: number): Code {
+  const code = new Code([I32, I32], [I32]);
+  const [to, from] = [0, 1];
+  const octet = code.local(I32);
+  for (let i = 0; i < 4; i++) {
+    code.get(from).load(LOAD.u8, i).set(octet);
+    code.get(to).get(octet).i32(2).op(OP.i32Shl).load(LOAD.u32, octets).store(STORE.u32);
+    code.get(to).i32(2).op(OP.i32Add).get(octet).i32(9).op(OP.i32GtU, OP.i32Add);
+    code.get(octet).i32(99).op(OP.i32GtU, OP.i32Add).set(to);
+  }
+  return code.get(to).i32(1).op(OP.i32Sub); // the last dot
+}

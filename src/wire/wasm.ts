@@ -18,7 +18,7 @@ const NO_RESULT = 0x40;
 
 /** Loads, with the alignment that is promised: none. */
 export const LOAD = { u32: 0x28, u64: 0x29, u8: 0x2d, u32as64: 0x35 } as const;
-export const STORE = { u64: 0x37, u8: 0x3a, u32of64: 0x3e } as const;
+export const STORE = { u32: 0x36, u64: 0x37, u8: 0x3a } as const;
 export const OP = {
   i32Eqz: 0x45,
   i32Eq: 0x46,
@@ -121,6 +121,15 @@ export class Code {
     return this.op(END);
   }
 
+  /** Takes a condition, and leaves the value, of `type`, that one of both leaves. */
+  choose(type: number, then: () => void, otherwise: () => void): this {
+    this.op(IF, type);
+    then();
+    this.op(ELSE);
+    otherwise();
+    return this.op(END);
+  }
+
   /** Repeats `body` for as long as it leaves a condition that holds. */
   repeat(body: () => void): this {
     this.op(LOOP, NO_RESULT);
@@ -147,11 +156,14 @@ export interface Import {
   readonly call: (...values: number[]) => number;
 }
 
+/** Functions that know the offsets of what they were made for, and are given addresses in their memory. */
+export type Compiled = (...addresses: number[]) => number;
+
 /**
  * Compiles functions over `memory`, and returns the last one. They call each other by number: imports first, then
  * functions, each in its order.
  */
-export function compile(memory: WebAssembly.Memory, imports: readonly Import[], functions: readonly Code[]): Function {
+export function compile(memory: WebAssembly.Memory, imports: readonly Import[], functions: readonly Code[]): Compiled {
   const types = [...imports, ...functions].map(({ parameters, results }) => [
     0x60,
     ...vector(parameters.map((type) => [type])),
@@ -176,7 +188,18 @@ export function compile(memory: WebAssembly.Memory, imports: readonly Import[], 
   ]);
   const given = Object.fromEntries(imports.map(({ call }, index) => [`${index}`, call]));
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { m: { m: memory, ...given } });
-  return instance.exports['f'] as Function;
+  return instance.exports.f as Compiled;
+}
+
+const made = new WeakMap<WebAssembly.Memory, Map<string, Compiled>>();
+
+/** What `make` compiles for `memory`, made once for all who give the same key: hundreds of namespaces have the same stack. */
+export function compiledOnce(memory: WebAssembly.Memory, key: string, make: () => Compiled): Compiled {
+  const known = made.get(memory) ?? new Map<string, Compiled>();
+  made.set(memory, known);
+  const compiled = known.get(key) ?? make();
+  known.set(key, compiled);
+  return compiled;
 }
 
 const section = (id: number, entries: readonly (readonly number[])[]): number[] => {

@@ -2,8 +2,17 @@ import type { Memory } from '../pipeline/memory.ts';
 import type { UpstreamKey } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
 import { jsonStringRoom, writeJsonString } from '../wire/json-text.ts';
-import { bytesCode, decimalCode, literal, signedCode, textCode } from '../wire/line-code.ts';
-import { Code, compile, I32, LOAD, OP } from '../wire/wasm.ts';
+import {
+  bytesCode,
+  decimalCode,
+  literal,
+  millionthsCode,
+  shortDecimal,
+  signedCode,
+  textCode,
+} from '../wire/line-code.ts';
+import { Code, type Compiled, compile, compiledOnce, I32, I64, LOAD, OP } from '../wire/wasm.ts';
+import { HEAD_BEFORE } from './json-head.ts';
 
 /** Most bytes that a number or an action takes. */
 const VALUE_ROOM = 24;
@@ -17,29 +26,41 @@ interface Field {
   readonly name: string;
 }
 
-/** Where a record lies and where its fields go, as addresses of the memory; returns the address behind them. */
-type Render = (record: number, to: number) => number;
+/** What is known of a stack's lines before its first event. */
+interface LineForm {
+  /** Slots of the time of the event; only the microseconds are rendered here. */
+  readonly microsecond: number;
+  readonly fields: readonly Field[];
+  /** A text that is no UTF-8 is left out with its key. */
+  readonly strict: boolean;
+}
 
-/** The keys of a stack as members of a JSON object, in the order of the stack, each with a comma before it and only when it is valid. */
-export class JsonFields {
-  /** Writes the fields; there must be `room` for them. */
-  readonly render: Render;
+/** The lines of a stack: what stands before the keys, and the keys that are valid, in the order of the stack. */
+export class JsonLine {
+  /** Writes the line of the record at an address, to an address, with a head (`Head`) that lies at a third one; returns the address behind it. */
+  readonly render: (record: number, to: number, head: number) => number;
   readonly #fixedRoom: number;
   readonly #texts: readonly number[];
 
-  /** Throws nothing: `upstream` is what was planned. With `strict`, a text that is no UTF-8 is left out with its key. */
-  constructor(upstream: readonly UpstreamKey[], actionLabel: boolean, strict: boolean, record: Record, memory: Memory) {
+  constructor(
+    upstream: readonly UpstreamKey[],
+    { actionLabel, strict, microsecond }: { actionLabel: boolean; strict: boolean; microsecond: number },
+    record: Record,
+    memory: Memory,
+  ) {
     const fields = upstream.flatMap((key) => {
       const form = actionLabel && key.name === 'raw.label' ? 'action' : formOf(key, strict);
       if (form === undefined) return [];
       return [{ slot: key.slot, form, name: `, ${JSON.stringify(nameOf(key, form))}: ` } satisfies Field];
     });
-    this.#fixedRoom = fields.reduce((sum, { name }) => sum + Buffer.byteLength(name) + VALUE_ROOM, 0);
+    this.#fixedRoom = fields.reduce((sum, { name }) => sum + Buffer.byteLength(name) + VALUE_ROOM, VALUE_ROOM);
     this.#texts = fields.filter(({ form }) => form.endsWith('text')).map(({ slot }) => slot);
-    this.render = compileFields(fields, strict, record, memory);
+    const form: LineForm = { fields, strict, microsecond };
+    const key = `JSON ${record.value.length} ${JSON.stringify(form)}`;
+    this.render = compiledOnce(memory.linear, key, () => compileLine(form, record, memory));
   }
 
-  /** Most bytes that the record's fields can take. */
+  /** Most bytes that the record's line can take, but for its head. */
   room({ valid, extra }: Record): number {
     let room = this.#fixedRoom;
     const texts = this.#texts;
@@ -64,30 +85,33 @@ const DECIMAL = 1;
 const SIGNED = 2;
 const TEXT = 3;
 const BYTES = 4;
+const MILLIONTHS = 5;
 
-function compileFields(fields: readonly Field[], strict: boolean, record: Record, memory: Memory): Render {
+function compileLine({ fields, strict, microsecond }: LineForm, record: Record, memory: Memory): Compiled {
   const { bytes } = memory;
   const escaped = {
     parameters: [I32, I32, I32],
     results: [I32],
     call: (to: number, from: number, length: number) => writeJsonString(bytes, to, bytes, from, length, strict),
   };
-  const value = (slot: number): number => record.value.byteOffset - record.address + 4 * slot;
-  const extra = (slot: number): number => record.extra.byteOffset - record.address + 4 * slot;
-  const code = new Code([I32, I32], [I32]);
-  const [from, to] = [0, 1];
+  const value = (slot: number): number => record.valueAt(slot);
+  const extra = (slot: number): number => record.extraAt(slot);
+  const code = new Code([I32, I32, I32], [I32]);
+  const [from, to, head] = [0, 1, 2];
   const end = code.local(I32);
+  const number = code.local(I64);
 
-  function valueOf({ slot, form }: Field): void {
+  function writeValue({ slot, form }: Field): void {
     switch (form) {
       case 'number':
-        code.get(to).get(from).load(LOAD.u32as64, value(slot)).call(DECIMAL).set(to);
+        code.get(from).load(LOAD.u32as64, value(slot)).set(number);
+        shortDecimal(code, to, number, DECIMAL);
         break;
       case 'wide':
       case 'signed wide':
-        code.get(to).get(from).load(LOAD.u32as64, value(slot)).get(from).load(LOAD.u32as64, extra(slot));
-        code.i64(32n).op(OP.i64Shl, OP.i64Or);
-        code.call(form === 'wide' ? DECIMAL : SIGNED).set(to);
+        code.get(from).load(LOAD.u32as64, value(slot)).get(from).load(LOAD.u32as64, extra(slot));
+        code.i64(32n).op(OP.i64Shl, OP.i64Or).set(number);
+        shortDecimal(code, to, number, form === 'wide' ? DECIMAL : SIGNED);
         break;
       case 'plain text':
         literal(code, to, '"');
@@ -106,13 +130,21 @@ function compileFields(fields: readonly Field[], strict: boolean, record: Record
     }
   }
 
+  code.get(to).get(head).i32(HEAD_BEFORE).op(OP.i32Add).get(head).load(LOAD.u32).call(BYTES).set(to);
+  code.get(from).load(LOAD.u8, microsecond);
+  code.if(() => {
+    literal(code, to, '.');
+    code.get(to).get(from).load(LOAD.u32as64, value(microsecond)).call(MILLIONTHS).set(to);
+  });
+  code.get(to).get(head).i32(HEAD_BEFORE).op(OP.i32Add).get(head).load(LOAD.u32).op(OP.i32Add);
+  code.get(head).load(LOAD.u32, 4).call(BYTES).set(to);
   for (const field of fields) {
     const { slot, name } = field;
     code.get(from).load(LOAD.u8, slot);
     code.if(() => {
       if (field.form !== 'text') {
         literal(code, to, name);
-        valueOf(field);
+        writeValue(field);
         return;
       }
       // jansson refuses a string that is not UTF-8, and ulogd2 then leaves the key out.
@@ -126,7 +158,8 @@ function compileFields(fields: readonly Field[], strict: boolean, record: Record
       );
     });
   }
+  literal(code, to, '}\n');
   code.get(to);
-  const functions = [decimalCode(DECIMAL), signedCode(DECIMAL), textCode(ESCAPED), bytesCode(), code];
-  return compile(memory.linear, [escaped], functions) as Render;
+  const functions = [decimalCode(DECIMAL), signedCode(DECIMAL), textCode(ESCAPED), bytesCode(), millionthsCode(), code];
+  return compile(memory.linear, [escaped], functions);
 }
