@@ -16,10 +16,10 @@ import { followedNames } from './namespace-steps.ts';
 import { summary } from './summary.ts';
 
 /**
- * Bytes of pipeline memory. Inputs of one kind share what they receive into, and the rest is a few KB for each; much more
- * would set V8's garbage collector to work.
+ * Bytes of pipeline memory. Inputs of one kind share what they receive into, a stack takes a few KB, and an output to JSON 8 KB,
+ * or, when it has much to write, 512 KB; much more would set V8's garbage collector to work.
  */
-const MEMORY = 32 << 20;
+const MEMORY = 64 << 20;
 
 const NO_RIGHT =
   'no right to enter other namespaces (CAP_SYS_ADMIN); with -u it is kept only if an input has network_namespaces at the start: restart the daemon';

@@ -11,7 +11,7 @@ import { JsonLine } from './json-line.ts';
 import { makeRoom, peerSink, portFault } from './line-sink.ts';
 
 /** Room for lines, to begin with: there may be hundreds of files that hardly any event goes to. */
-const BUFFER = 16 << 10;
+const BUFFER = 8 << 10;
 
 /** JSON: one object per line, as Logstash, Filebeat, Vector and jq read it. */
 export default defineOutput({

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KeySpecs } from '../../src/pipeline/key.ts';
 import type { Source } from '../../src/pipeline/link.ts';
+import { Memory } from '../../src/pipeline/memory.ts';
 import type { OutputPlugin } from '../../src/pipeline/plugin.ts';
 import { input, type Linked, link } from './stacks.ts';
 
@@ -23,10 +24,14 @@ export class TestOutput {
   constructor(
     plugin: OutputPlugin,
     keys: KeySpecs,
-    { options = {}, compat = false }: { options?: Readonly<Record<string, unknown>>; compat?: boolean } = {},
+    {
+      options = {},
+      compat = false,
+      memory = new Memory(8 << 20),
+    }: { options?: Readonly<Record<string, unknown>>; compat?: boolean; memory?: Memory } = {},
   ) {
     const source = input('IN', keys, plugin.accepts.includes('flow') ? 'flow' : plugin.accepts[0]);
-    const settings = { errors: this.errors, compat, options: { out: { file: this.path, ...options } } };
+    const settings = { errors: this.errors, compat, memory, options: { out: { file: this.path, ...options } } };
     this.source = link([`in:IN,out:${plugin.name}`], [source, plugin], settings)[0] as Source;
     this.#keys = keys;
     this.#linked = source.linked[0] as Linked;

@@ -141,20 +141,21 @@ interface Linking {
   readonly options?: Options;
   readonly compat?: boolean;
   readonly gapRecords?: boolean;
+  readonly memory?: Memory;
 }
 
 /** Plans and links stack lines, which must be without a problem. */
 export function link(
   lines: readonly string[],
   catalog: readonly Plugin[],
-  { errors = [], options = {}, compat = false, gapRecords = true }: Linking = {},
+  { errors = [], options = {}, compat = false, gapRecords = true, memory = new Memory(8 << 20) }: Linking = {},
 ): Source[] {
   const { plans, problems } = plan(lines, catalog, options);
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
   const error = (line: string) => void errors.push(line);
   const log: Log = { debug() {}, info() {}, notice() {}, error, isDebug: () => false };
   const environment = {
-    memory: new Memory(8 << 20),
+    memory,
     log,
     clock: new Clock(),
     compat,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import json from '../../../src/output/json.ts';
 import type { KeySpecs, KeyType } from '../../../src/pipeline/key.ts';
+import { Memory } from '../../../src/pipeline/memory.ts';
 import type { OutputPlugin } from '../../../src/pipeline/plugin.ts';
 import { type Given, TestOutput } from '../../support/output.ts';
 
@@ -234,4 +235,15 @@ test('lines are written when the batch ends, not before', async () => {
   output.flush();
   expect(output.text()).toBe('{"dvc": "Netfilter", "n": 1}\n{"dvc": "Netfilter", "n": 2}\n');
   await output.end();
+});
+
+test('where memory is short what came before is written first, and an event that has no room is an error of its own', async () => {
+  const memory = new Memory(8 << 20);
+  memory.reserve((8 << 20) - (64 << 10)); // the texts of the test lie in it
+  const output = new TestOutput(JSON_OUTPUT, keys({ n: 'u32', text: 'string' }), { ...BARE, memory });
+  const sizes = [10, 5000, 5000, 5000, 100_000, 20];
+  for (const [n, size] of sizes.entries()) output.event({ n, text: '\u0001'.repeat(size) });
+  const lines = (await output.end()).trimEnd().split('\n');
+  expect(lines.map((text) => (JSON.parse(text) as { n: number }).n)).toEqual([0, 1, 2, 3, 5]);
+  expect(output.errors.join()).toContain('no room for');
 });

@@ -58,3 +58,40 @@ test('a reservation that does not fit takes nothing', () => {
   expect(() => memory.reserve(129)).toThrow(RangeError);
   expect(memory.reserve(128)).toBe(0);
 });
+
+test('what is given back goes to the next that wants as much, one by one or all', () => {
+  const memory = new Memory(256);
+  const [part, other] = [memory.part(), memory.part()];
+  const first = part.reserve(64);
+  part.reserve(64);
+  const kept = other.reserve(64);
+  part.free(first);
+  part.free(first); // not twice
+  part.free(kept); // it is none of this part's
+  expect(memory.reserve(64)).toBe(first);
+  expect(memory.reserve(64)).toBe(192);
+  part.release();
+  expect(memory.reserve(64)).toBe(64);
+  expect(() => memory.reserve(64)).toThrow(RangeError);
+});
+
+test('a record finds nothing of what lay at its place before', () => {
+  const memory = new Memory(1024);
+  const part = memory.part();
+  const before = new Record(part, SLOT + 3);
+  before.setWide(SLOT, 7, 8);
+  part.release();
+  const record = new Record(memory, SLOT + 3);
+  expect(record.address).toBe(before.address);
+  expect([record.value[SLOT], record.extra[SLOT], record.valid[SLOT]]).toEqual([0, 0, 0]);
+});
+
+test('code finds the halves of a value by the address of its record', () => {
+  const memory = new Memory(1024);
+  memory.reserve(64);
+  const record = new Record(memory, SLOT + 3);
+  record.setWide(SLOT + 2, 5, 6);
+  expect(memory.view.getUint32(record.address + record.valueAt(SLOT + 2), true)).toBe(6);
+  expect(memory.view.getUint32(record.address + record.extraAt(SLOT + 2), true)).toBe(5);
+  expect(memory.view.getUint8(record.address + SLOT + 2)).toBe(1);
+});
