@@ -42,7 +42,7 @@ export class TestRows {
   #write(given: Given): void {
     const record = this.#record;
     record.clear();
-    let at = 64;
+    let at = 64 << 10; // behind the record
     for (const [key, value] of Object.entries(given)) {
       const slot = this.#slots.get(key);
       const spec = this.#keys[key];
