@@ -1,7 +1,6 @@
+import { compileLine, type LineProgram } from '../pipeline/line-program.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
-import type { Record } from '../pipeline/record.ts';
-import { Literal, SLACK, writeDecimal, writeShort, writeWideDecimal } from '../wire/ascii.ts';
-import { writeField, writePair } from '../wire/field.ts';
+import { SLACK } from '../wire/ascii.ts';
 import { IPPROTO_AH, IPPROTO_ESP, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../wire/ip.ts';
 import { IP_TEXT_LENGTH } from '../wire/ip-text.ts';
 
@@ -12,25 +11,6 @@ const EVENT_DESTROY = 4;
 
 /** Most bytes of a line: four addresses, and under 400 of words and numbers. */
 const ROOM = 4 * IP_TEXT_LENGTH + 400 + SLACK;
-const SPACE = 0x20;
-
-const NEW = new Literal('[NEW] ');
-const UPDATE = new Literal('[UPDATE] ');
-const DESTROY = new Literal('[DESTROY] ');
-const ORIG = new Literal('ORIG: ');
-const REPLY = new Literal(', REPLY: ');
-const SRC = new Literal('SRC=');
-const DST = new Literal('DST=');
-const TCP = new Literal('PROTO=TCP SPT=');
-const UDP = new Literal('PROTO=UDP SPT=');
-const DPT = new Literal(' DPT=');
-const ICMP = new Literal('PROTO=ICMP TYPE=');
-const CODE = new Literal(' CODE=');
-const ESP = new Literal('PROTO=ESP ');
-const AH = new Literal('PROTO=AH ');
-const PROTO = new Literal('PROTO=');
-const PKTS = new Literal('PKTS=');
-const BYTES = new Literal(' BYTES=');
 
 /** PRINTFLOW: a connection as one line of text. */
 export default defineFilter({
@@ -61,8 +41,7 @@ export default defineFilter({
   writes: {
     print: { type: 'string', doc: 'The connection as a line of text, with its line feed.' },
   },
-  link({ read, write, memory, compat }) {
-    const event = read['ct.event'];
+  link({ read, write, record, memory, compat }) {
     const print = write.print;
     const start = memory.reserve(ROOM);
     const direction = (side: 'orig' | 'reply'): Direction => ({
@@ -77,32 +56,23 @@ export default defineFilter({
       type: read[compat ? 'icmp.code' : 'icmp.type'],
       code: read[compat ? 'icmp.type' : 'icmp.code'],
     });
-    const orig = direction('orig');
-    const reply = direction('reply');
-
+    const flow: Flow = { event: read['ct.event'], orig: direction('orig'), reply: direction('reply') };
+    const render = compileLine(`PRINTFLOW ${JSON.stringify(flow)}`, record, memory, (line) => writeFlow(line, flow));
     return {
       run(record) {
-        const { bytes, view } = record;
-        let to = start;
-        switch (numberOf(record, event)) {
-          case EVENT_NEW:
-            to = NEW.writeTo(view, to);
-            break;
-          case EVENT_UPDATE:
-            to = UPDATE.writeTo(view, to);
-            break;
-          case EVENT_DESTROY:
-            to = DESTROY.writeTo(view, to);
-        }
-        to = writeDirection(record, orig, ORIG.writeTo(view, to));
-        to = writeDirection(record, reply, REPLY.writeTo(view, to));
-        bytes[to++] = 0x0a;
-        record.setBytes(print, start, to - start);
+        record.setBytes(print, start, render(record.address, start, 0) - start);
         return true;
       },
     };
   },
 });
+
+/** Slots of a connection. */
+interface Flow {
+  readonly event: number;
+  readonly orig: Direction;
+  readonly reply: Direction;
+}
 
 /** Slots of one direction of a connection. */
 interface Direction {
@@ -117,47 +87,53 @@ interface Direction {
   readonly code: number;
 }
 
-function writeDirection(record: Record, direction: Direction, at: number): number {
-  const { bytes, view } = record;
-  let to = writeAddress(record, direction.saddr, SRC.writeTo(view, at));
-  to = writeAddress(record, direction.daddr, DST.writeTo(view, to));
-  const protocol = numberOf(record, direction.protocol);
-  switch (protocol) {
-    case IPPROTO_TCP:
-      to = writePair(bytes, view, to, TCP, numberOf(record, direction.sport), DPT, numberOf(record, direction.dport));
-      break;
-    case IPPROTO_UDP:
-      to = writePair(bytes, view, to, UDP, numberOf(record, direction.sport), DPT, numberOf(record, direction.dport));
-      break;
-    case IPPROTO_ICMP:
-      to = writePair(bytes, view, to, ICMP, numberOf(record, direction.type), CODE, numberOf(record, direction.code));
-      break;
-    case IPPROTO_ESP:
-      to = ESP.writeTo(view, to);
-      break;
-    case IPPROTO_AH:
-      to = AH.writeTo(view, to);
-      break;
-    default:
-      to = writeField(bytes, view, to, PROTO, protocol);
-  }
-  to = writeCounter(record, direction.packets, PKTS.writeTo(view, to));
-  to = writeCounter(record, direction.octets, BYTES.writeTo(view, to));
-  bytes[to++] = SPACE;
-  return to;
+function writeFlow(line: LineProgram, { event, orig, reply }: Flow): void {
+  const named = (number: number, name: string) => [number, () => line.literal(`[${name}] `)] as const;
+  line.match(event, [named(EVENT_NEW, 'NEW'), named(EVENT_UPDATE, 'UPDATE'), named(EVENT_DESTROY, 'DESTROY')]);
+  line.literal('ORIG: SRC=');
+  writeDirection(line, orig);
+  line.literal(', REPLY: SRC=');
+  writeDirection(line, reply);
+  line.literal('\n');
 }
 
-function writeAddress(record: Record, slot: number, at: number): number {
-  const { bytes, view, value, extra, valid } = record;
-  const to = valid[slot] === 1 ? writeShort(view, at, view, value[slot]!, extra[slot]!) : at;
-  bytes[to] = SPACE;
-  return to + 1;
+function writeDirection(line: LineProgram, direction: Direction): void {
+  const pair = (first: string, firstSlot: number, second: string, secondSlot: number) => () => {
+    line.literal(first);
+    line.numberOrZero(firstSlot);
+    line.literal(second);
+    line.numberOrZero(secondSlot);
+  };
+  const { saddr, daddr, protocol, sport, dport, packets, octets, type, code } = direction;
+  line.ifValid(saddr, () => line.bytes(saddr));
+  line.literal(' DST=');
+  line.ifValid(daddr, () => line.bytes(daddr));
+  line.match(
+    protocol,
+    [
+      [IPPROTO_TCP, pair(' PROTO=TCP SPT=', sport, ' DPT=', dport)],
+      [IPPROTO_UDP, pair(' PROTO=UDP SPT=', sport, ' DPT=', dport)],
+      [IPPROTO_ICMP, pair(' PROTO=ICMP TYPE=', type, ' CODE=', code)],
+      [IPPROTO_ESP, () => line.literal(' PROTO=ESP')],
+      [IPPROTO_AH, () => line.literal(' PROTO=AH')],
+    ],
+    () => {
+      line.literal(' PROTO=');
+      line.numberOrZero(protocol);
+    },
+  );
+  line.literal(' PKTS=');
+  writeCounter(line, packets);
+  line.literal(' BYTES=');
+  writeCounter(line, octets);
+  line.literal(' ');
 }
 
 /** ulogd shows 0 for what it does not know. */
-function writeCounter(record: Record, slot: number, at: number): number {
-  if (record.valid[slot] === 0) return writeDecimal(record.view, at, 0);
-  return writeWideDecimal(record.bytes, record.view, at, record.extra[slot]!, record.value[slot]!);
+function writeCounter(line: LineProgram, slot: number): void {
+  line.ifValid(
+    slot,
+    () => line.wide(slot),
+    () => line.literal('0'),
+  );
 }
-
-const numberOf = (record: Record, slot: number): number => (record.valid[slot] === 1 ? record.value[slot]! : 0);

@@ -60,15 +60,16 @@ export default defineOutput({
         ? fileSink(link, 'JSON', options.file, { inspect }, makeBuffer)
         : shared(() => peerSink({ ...options, mode }, `${id}:JSON`, log, makeBuffer()));
     const head = new JsonHead(options, upstream, clock, compat, memory);
-    const form = { actionLabel: options.boolean_label, strict: compat, microsecond: head.microsecond };
+    const form = { actionLabel: options.boolean_label, compat, microsecond: head.microsecond };
     const line = new JsonLine(upstream, form, link.record, memory);
+    const { text } = head;
     const { render } = line;
 
     function run(record: Record): boolean {
       const { buffer } = sink;
       head.update(record);
-      makeRoom(sink, head.room + line.room(record));
-      sink.endLine(render(record.address, buffer.address + buffer.length, head.address) - buffer.address);
+      makeRoom(sink, text.room + line.room(record));
+      sink.endLine(render(record.address, buffer.address + buffer.length, text.address) - buffer.address);
       return true;
     }
 

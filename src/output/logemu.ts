@@ -1,10 +1,16 @@
 import { hostname } from 'node:os';
+import { LineHead } from '../pipeline/line-head.ts';
+import { compileLine } from '../pipeline/line-program.ts';
 import { defineOutput } from '../pipeline/plugin.ts';
-import { LocalTime, SYSLOG, SYSLOG_LENGTH } from '../system/local-time.ts';
-import { Literal, writeBytes } from '../wire/ascii.ts';
+import { LocalTime, SYSLOG_LENGTH } from '../system/local-time.ts';
+import { LineBuffer } from '../wire/line-buffer.ts';
 import { fileOptions } from './file-options.ts';
 import { fileSink, serviceOf } from './file-sink.ts';
 import { gapAsLine } from './gap-text.ts';
+import { makeRoom } from './line-sink.ts';
+
+/** Room for lines, to begin with: there may be hundreds of files that hardly any event goes to. */
+const BUFFER = 8 << 10;
 
 /** LOGEMU: the lines that syslogd would have written. */
 export default defineOutput({
@@ -18,25 +24,27 @@ export default defineOutput({
     'oob.time.sec': { type: 'u32', optional: true },
   },
   link(link) {
-    const { options, read, clock } = link;
-    const file = fileSink(link, 'LOGEMU', options.file);
+    const { options, read, clock, memory } = link;
+    const file = fileSink(link, 'LOGEMU', options.file, {}, () => new LineBuffer(BUFFER, memory.part()));
     const print = read.print;
     const second = read['oob.time.sec'];
     const time = new LocalTime();
     const name = hostname().split('.', 1)[0] as string;
-    const host = new Literal(` ${name} `);
-    const room = SYSLOG_LENGTH + host.length;
+    const head = new LineHead(memory, SYSLOG_LENGTH + Buffer.byteLength(name) + 2);
+    const render = compileLine(`LOGEMU ${print}`, link.record, memory, (line) => {
+      line.headBefore();
+      line.bytes(print);
+    });
 
     return {
-      run(record) {
+      run({ address, value, extra, valid }) {
         const { buffer } = file;
-        const length = record.valid[print] === 1 ? record.extra[print]! : 0;
+        const length = valid[print] === 1 ? extra[print]! : 0;
         if (length === 0) return false;
-        buffer.ensure(room + length);
-        time.update(record.valid[second] === 1 ? record.value[second]! : clock.seconds);
-        let at = writeBytes(buffer.view, buffer.length, time.view, SYSLOG, SYSLOG_LENGTH);
-        at = host.writeTo(buffer.view, at);
-        file.endLine(writeBytes(buffer.view, at, record.view, record.value[print]!, length));
+        makeRoom(file, head.room + length);
+        const changed = time.update(valid[second] === 1 ? value[second]! : clock.seconds);
+        if (changed) head.set(`${time.syslog} ${name} `);
+        file.endLine(render(address, buffer.address + buffer.length, head.address) - buffer.address);
         return true;
       },
       ...serviceOf(file),
