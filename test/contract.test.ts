@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { loadCatalog } from '../src/cli/registry.ts';
+import { loadCatalog, pluginFor } from '../src/cli/registry.ts';
 import { parseConfig } from '../src/config/config.ts';
 import { resolveOptions } from '../src/config/option.ts';
 import type { Problem } from '../src/config/problem.ts';
@@ -60,8 +60,9 @@ describe.each(catalog.map((plugin) => [plugin.name, plugin] as const))('%s', (na
     const config = parseConfig(`[global]\n${plugin.example}\n`, 'example', names);
     const problems: Problem[] = [...config.problems];
     const stacks = config.stacks.map(({ steps }) =>
-      steps.map(({ id, plugin: word, line, column }) => {
-        const found = catalog.find((other) => other.name === word)!;
+      steps.map(({ id, plugin: word, line, column }, index) => {
+        const ofName = catalog.filter((other) => other.name === word);
+        const found = pluginFor(ofName, index === 0)!;
         const at = { file: 'example', line, column, id };
         return {
           id,
@@ -74,5 +75,6 @@ describe.each(catalog.map((plugin) => [plugin.name, plugin] as const))('%s', (na
     );
     planStacks(stacks, 'example', catalog, problems);
     expect(problems).toEqual([]);
+    expect(stacks[0]?.map((step) => step.plugin)).toContain(plugin);
   });
 });

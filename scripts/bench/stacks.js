@@ -72,7 +72,7 @@ export async function startStack(line, options, prepare) {
   const steps = await Promise.all(
     line.split(',').map(async (word, column) => {
       const [id = '', name = ''] = word.split(':');
-      const plugin = await loadPlugin(name);
+      const plugin = await loadPlugin(name, column === 0);
       if (!plugin) throw new Error(`no plugin ${name}`);
       const defaults = Object.fromEntries(Object.entries(plugin.options).map(([key, spec]) => [key, spec.default]));
       return { id, plugin, options: { ...defaults, ...options[id] }, line: 1, column };

@@ -3,7 +3,7 @@ import type { OptionSpec, OptionSpecs } from '../config/option.ts';
 import { pluginOfPath } from '../config/plugin-name.ts';
 import type { KeySpecs, KeyType, ReadSpecs } from '../pipeline/key.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
-import { loadCatalog, loadPlugin, pluginNames } from './registry.ts';
+import { loadCatalog, loadPlugins, pluginNames } from './registry.ts';
 import { type ConfigSection, SECTIONS } from './sections.ts';
 
 /** ulogd's words for types, as `ulogd --info` prints them. */
@@ -33,14 +33,14 @@ export async function info(name?: string): Promise<number> {
     process.stdout.write(describeSection(section));
     return 0;
   }
-  const plugin = await loadPlugin(pluginOfPath(name) ?? name);
-  if (!plugin) {
+  const plugins = await loadPlugins(pluginOfPath(name) ?? name);
+  if (plugins.length === 0) {
     process.stderr.write(
       `flowlogd: there is no plugin "${name}"${suggestion(name, [...pluginNames, ...SECTIONS.map((one) => one.name)])}\n`,
     );
     return 1;
   }
-  process.stdout.write(describe(plugin));
+  process.stdout.write(plugins.map(describe).join('\n'));
   return 0;
 }
 

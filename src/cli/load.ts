@@ -29,8 +29,9 @@ export async function load(file: string, text?: string): Promise<Loaded> {
   for (const stack of config.stacks) {
     const steps: Step[] = [];
     for (const { id, plugin: name, line, column } of stack.steps) {
-      const plugin = (await loadPlugin(name)) as Plugin; // the parser let through known names only
-      const key = `${id}:${name}`;
+      // The parser let through known names only.
+      const plugin = (await loadPlugin(name, steps.length === 0)) as Plugin;
+      const key = `${id}:${name}:${plugin.role}`;
       let values = options.get(key);
       if (!values) {
         const at = { file, line, column, id };

@@ -52,7 +52,7 @@ export function ulogdPage(catalog: readonly Plugin[], shown: (spec: OptionSpec) 
         : 'No options.';
     return `## ${name}\n\n${plugin ? `[${plugin.summary}](${name.toLowerCase()}.md)` : absence(name)}\n\n${options}`;
   });
-  const more = catalog.filter(({ name }) => !(name in ULOGD)).map(({ name }) => linkTo(name));
+  const more = [...new Set(catalog.map(({ name }) => name))].filter((name) => !(name in ULOGD)).map(linkTo);
   return page(
     'Plugins and options of ulogd 2.0.8',
     'What flowlogd does for each of them. A `plugin=` line for any is accepted. Options that flowlogd has beyond ulogd are on the page of each plugin; values that differ are in [the list of differences](../ulogd-compatibility.md).',

@@ -37,7 +37,13 @@ export async function referencePages(): Promise<Map<string, string>> {
     page('Keys', 'Every key, the plugins that write it and those that ask for it.', keyIndex(catalog)),
   );
   pages.set('ulogd.md', ulogdPage(catalog, shownDefault));
-  for (const plugin of catalog) pages.set(`${plugin.name.toLowerCase()}.md`, pluginPage(plugin, catalog));
+  for (const name of new Set(catalog.map((plugin) => plugin.name))) {
+    // One name may stand for an input and a filter.
+    const ofName = catalog.filter((plugin) => plugin.name === name);
+    const title = ({ role }: Plugin) => (ofName.length > 1 ? `${name}, the ${role}` : name);
+    const texts = ofName.map((plugin) => pluginPage(title(plugin), plugin, catalog));
+    pages.set(`${name.toLowerCase()}.md`, texts.join('\n'));
+  }
   return pages;
 }
 
@@ -66,9 +72,9 @@ function index(catalog: readonly Plugin[]): string {
   );
 }
 
-function pluginPage(plugin: Plugin, catalog: readonly Plugin[]): string {
+function pluginPage(title: string, plugin: Plugin, catalog: readonly Plugin[]): string {
   return page(
-    plugin.name,
+    title,
     plugin.summary,
     `${roleSentence(plugin)}\n\n    ${plugin.example}`,
     Object.keys(plugin.options).length > 0 ? `## Options\n\n${optionTable(plugin.options)}` : 'It has no options.',
@@ -182,12 +188,12 @@ function keyIndex(catalog: readonly Plugin[]): string {
 }
 
 const writersOf = (key: string, catalog: readonly Plugin[]): string[] =>
-  catalog.filter((plugin) => plugin.role !== 'output' && key in keysOf(plugin)).map(({ name }) => name);
+  namesOf(catalog.filter((plugin) => plugin.role !== 'output' && key in keysOf(plugin)));
+
+const namesOf = (plugins: readonly Plugin[]): string[] => [...new Set(plugins.map(({ name }) => name))];
 
 const keysOf = (plugin: InputPlugin | FilterPlugin): KeySpecs =>
   plugin.role === 'input' ? { ...plugin.writes, ...plugin.constants } : plugin.writes;
 
 const readersOf = (key: string, catalog: readonly Plugin[]): string[] =>
-  catalog
-    .filter((plugin) => plugin.role !== 'input' && plugin.reads !== 'every' && key in plugin.reads)
-    .map(({ name }) => name);
+  namesOf(catalog.filter((plugin) => plugin.role !== 'input' && plugin.reads !== 'every' && key in plugin.reads));

@@ -15,4 +15,5 @@ export const filters: Readonly<Record<string, Load>> = {
   PRINTFLOW: (() => import('./printflow.ts')) as Load,
   PRINTPKT: (() => import('./printpkt.ts')) as Load,
   PWSNIFF: (() => import('./pwsniff.ts')) as Load,
+  VERDICT: (() => import('./verdict.ts')) as Load,
 };

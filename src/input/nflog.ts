@@ -275,6 +275,7 @@ export default defineInput({
         socket.close();
         socket = undefined;
       },
+      drain: () => socket?.drain(),
       socket: () => losses.look(),
       counters: () => listening.counters(),
     };

@@ -21,5 +21,9 @@ export interface ReadSpec {
   readonly optional?: true;
 }
 
+/** Whether a slot of this type points to bytes; otherwise it holds a number. */
+export const isBytes = ({ type }: KeySpec): boolean =>
+  type === 'ip' || type === 'string' || type === 'rawstr' || type === 'raw';
+
 export type KeySpecs = Readonly<Record<string, KeySpec>>;
 export type ReadSpecs = Readonly<Record<string, ReadSpec>>;

@@ -3,7 +3,8 @@ import type { OptionSpecs } from '../config/option.ts';
 import type { Clock } from '../system/clock.ts';
 import { namespaceOf } from '../system/processes.ts';
 import { Seldom } from '../system/seldom.ts';
-import type { KeySpecs, ReadSpecs } from './key.ts';
+import { HELD_BYTES, HeldBack, type Holding } from './held-events.ts';
+import { isBytes, type KeySpec, type KeySpecs, type ReadSpecs } from './key.ts';
 import { type Gap, InputLedger } from './ledger.ts';
 import type { Memory } from './memory.ts';
 import { fillIn, type Namespace, type NamespaceValues, namespaceValues } from './namespace.ts';
@@ -80,8 +81,23 @@ export function linkSource(plan: Plan, whole: Environment, where?: Namespace): S
   const values = place === undefined ? undefined : namespaceValues(place);
   if (plan.input.step.constants !== undefined) writeConstants(plan.input, values ?? {}, record, memory);
   const uses = plan.nodes.map((): string[] => []);
+  const holding = (node: Node, step: number): Holding => ({
+    record,
+    slots: slotsBefore(node),
+    scratch: memory.slots('held events', 1, HELD_BYTES).offset,
+    drain: () => service.drain?.(),
+    losses() {
+      service.socket?.(); // brings what the kernel dropped into the ledger
+      return counts.lost + counts.lostEstimated + counts.kernelDrops + counts.overruns;
+    },
+    resume() {
+      program.resume(record, step);
+      record.clear();
+    },
+    flush: () => deliver.batch(),
+  });
   const stages: Stage[] = plan.nodes.map((node, step) =>
-    linkStage(filledIn(node, values), node, common, uses[step] as string[]),
+    linkStage(filledIn(node, values), node, common, uses[step] as string[], () => holding(node, step)),
   );
   const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, log));
   const flushes = stages.filter((stage) => stage.flush);
@@ -152,11 +168,12 @@ function stagesThatReportGaps(plan: Plan, stages: readonly Stage[], { compat, ga
   return [...first.values()];
 }
 
-function linkStage(step: Step, node: Node, common: Common, uses: string[]): Stage {
+function linkStage(step: Step, node: Node, common: Common, uses: string[], holding: () => Holding): Stage {
   const link = linkOf(step, node, common, uses);
   const { plugin } = node.step;
   if (plugin.role === 'output') return (plugin as OutputPlugin).link({ ...link, upstream: node.upstream });
-  if (plugin.role === 'filter') return plugin.link(link);
+  if (plugin.role === 'filter')
+    return plugin.link({ ...link, hold: (wait, due) => new HeldBack(holding(), wait, due) });
   throw new TypeError(`${node.name} is an input inside a stack`);
 }
 
@@ -228,6 +245,19 @@ function linkOf(step: Step, node: Node, common: Common, uses: string[]): Link<Op
       return shared.use(name, make);
     },
   };
+}
+
+/** What the plugins before a node write and somebody reads; the constants stay by themselves. */
+function slotsBefore(node: Node): Holding['slots'] {
+  const slots: Holding['slots'][number][] = [];
+  for (let at = node.parent; at; at = at.parent) {
+    const { plugin, constants = {} } = at.step;
+    for (const [key, slot] of at.writes) {
+      if (slot === UNREAD || key in constants || plugin.role === 'output') continue;
+      slots.push({ slot, isBytes: isBytes(plugin.writes[key] as KeySpec) });
+    }
+  }
+  return slots;
 }
 
 /** For each node, the index of the first node that does not depend on it. Nodes are in preorder. */

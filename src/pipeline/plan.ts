@@ -259,7 +259,9 @@ function checkReads(
     const writer = found.get(key);
     if (!writer) {
       if (read.optional) continue;
-      const writing = catalog.filter((other) => other.role !== 'output' && key in other.writes);
+      const writing = catalog.filter(
+        (other) => other.role !== 'output' && key in other.writes && !passesOn(other, key),
+      );
       // A stack has its input already: a filter can be put into it.
       const filters = writing.filter((other) => other.role === 'filter');
       const givers = (filters.length > 0 ? filters : writing).map((other) => other.name);
@@ -279,6 +281,9 @@ function checkReads(
     problems.push({ file, line, column, message, severity: 'error' });
   }
 }
+
+/** Whether a plugin only changes what another one has written. */
+const passesOn = (plugin: Plugin, key: string): boolean => plugin.role === 'filter' && key in plugin.reads;
 
 /** The first few of many: who gives them says the rest. */
 const listed = (keys: readonly string[]): string =>

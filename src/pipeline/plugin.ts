@@ -57,6 +57,16 @@ export interface Link<Options, Reads, Writes> {
   shared<T>(make: () => T): T;
 }
 
+/** What the linker gives to a filter. */
+export interface FilterLink<Options, Reads, Writes> extends Link<Options, Reads, Writes> {
+  /**
+   * Has events wait for `wait` ms. Those that were not forgotten by then are sent on, through what follows the filter; before,
+   * `due` is called with the event in the record, as it was, to write what is known now. It is `complete` when no event was lost
+   * meanwhile: what would have come has come.
+   */
+  hold(wait: number, due: (place: number, complete: boolean) => void): HeldEvents;
+}
+
 /** Handles one event; false ends the event's way through this stack. */
 export type Run = (record: Record) => boolean;
 
@@ -90,6 +100,8 @@ export interface Service {
   reopen?(): void;
   /** What it counts besides events, for the summary, which leaves zeros out. */
   counters?(): { readonly [what: string]: number };
+  /** Hands on what the kernel holds ready for an input; not for plugins to call while they handle an event. */
+  drain?(): void;
   /** How an input's socket is; asking brings what the kernel dropped into its ledger. */
   socket?(): SocketState | undefined;
   /** An output's books: what became of the events for which `run` returned true. */
@@ -116,6 +128,23 @@ export interface Deliver {
   readonly ledger: InputLedger;
   /** Tells every output, once each, that events are missing. */
   gap(gap: Gap): void;
+}
+
+/**
+ * Events that a filter holds back until later ones have told more of them. What is held counts as stopped by the filter for as
+ * long.
+ */
+export interface HeldEvents {
+  /** How many are held at most. */
+  readonly places: number;
+  /** Behind the last place that is taken. */
+  readonly end: number;
+  /** Keeps the event that is being handled, for which `run` then returns false: its place, or -1 where there is no room for it. */
+  hold(): number;
+  /** The event in this place is not sent on any more. */
+  forget(place: number): void;
+  /** Sends all on, incomplete: `stop` of the filter has to. */
+  close(): void;
 }
 
 interface Declaration<Options extends OptionSpecs> {
@@ -149,7 +178,7 @@ export interface FilterPlugin<
   readonly gives?: Kind;
   readonly reads: Reads;
   readonly writes: Writes;
-  link(link: Link<Options, Reads, Writes>): Stage;
+  link(link: FilterLink<Options, Reads, Writes>): Stage;
 }
 
 export interface OutputPlugin<Options extends OptionSpecs = OptionSpecs, Reads extends ReadSpecs = ReadSpecs>

@@ -41,11 +41,21 @@ export class Program {
   }
 
   run(record: Record): void {
+    this.#run(record, 0, this.#steps.length);
+  }
+
+  /** Takes an event up again where this step let it go no further: there it was not stopped, then. */
+  resume(record: Record, step: number): void {
+    this.stopped[step]!--;
+    this.#run(record, step + 1, this.#next[step]!);
+  }
+
+  #run(record: Record, from: number, end: number): void {
     const steps = this.#steps;
-    let at = 0;
-    while (at < steps.length) {
+    let at = from;
+    while (at < end) {
       try {
-        while (at < steps.length) {
+        while (at < end) {
           if (steps[at]!(record)) at++;
           else {
             this.stopped[at]!++;

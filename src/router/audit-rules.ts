@@ -6,6 +6,9 @@ export const AUDIT_TABLE = 'flowlogd_audit';
 /** Connections a second that are judged unless one says otherwise: what Neutron's packet log takes, too. */
 export const DEFAULT_LIMIT = '100/second';
 
+/** How the two rules of `--group` call what they log, in front of all others and behind them. */
+export const AUDIT_PREFIX = { before: 'flowlogd NEW ', behind: 'flowlogd ACCEPT ' } as const;
+
 const LIMIT = /^([1-9]\d{0,8})\/(second|minute|hour|day)$/;
 /** A user's PATH often lacks the folder where nft is. */
 const environment = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' };
@@ -36,6 +39,8 @@ export interface AuditCounts {
 
 /** Hooks that are audited: what is sent on, and what is for the router itself. */
 const HOOKS = ['forward', 'input'];
+/** Ports and TCP's sequence number, or the like: a packet is known again by it, also one that belongs to no connection. */
+const PACKET = '@th,0,64';
 /** The first packet of a connection, which is entered into the kernel's table only when it has passed everything; and what is no part of one. */
 const WHOM = ['ct state new ct status & confirmed == 0', 'ct state invalid'];
 
@@ -46,23 +51,33 @@ const WHOM = ['ct state new ct status & confirmed == 0', 'ct state invalid'];
 export function auditScript({ limit, group }: AuditSettings): string {
   const burst = LIMIT.exec(limit)?.[1] ?? '1';
   const rate = `limit rate ${limit} burst ${burst} packets`;
-  const log = (word: string) => (group === undefined ? '' : `log prefix "flowlogd ${word} " group ${group} `);
+  const logged = (rule: string) => (group === undefined ? '' : rule);
+  const log = (prefix: string) => `log prefix "${prefix}" group ${group}`;
+  // What is logged in front and accepted is logged behind, and nothing else is: a limit of its own would let other packets pass.
+  const judged = logged(`  set judged {
+    typeof ${PACKET}
+    size 65535
+    flags dynamic,timeout
+    timeout 10s
+  }
+`);
+  const note = logged(` update @judged { ${PACKET} } ${log(AUDIT_PREFIX.before)}`);
   const chains = HOOKS.map(
     (hook) => `  chain ${hook}_before {
     type filter hook ${hook} priority -160; policy accept;
-${WHOM.map((whom) => `    ${whom} counter ${rate} counter ${log('NEW')}meta nftrace set 1`).join('\n')}
+${WHOM.map((whom) => `    ${whom} counter ${rate} counter meta nftrace set 1${note}`).join('\n')}
   }
   chain ${hook}_after {
     type filter hook ${hook} priority 60; policy accept;
 ${WHOM.map((whom) => `    ${whom} counter`).join('\n')}
-${group === undefined ? '' : WHOM.map((whom) => `    ${whom} ${rate} ${log('ACCEPT').trim()}\n`).join('')}    meta nftrace set 0
+${WHOM.map((whom) => logged(`    ${whom} ${PACKET} @judged ${log(AUDIT_PREFIX.behind)}\n`)).join('')}    meta nftrace set 0
   }`,
   );
   // The first line makes sure that there is something to delete.
   return `table inet ${AUDIT_TABLE}
 delete table inet ${AUDIT_TABLE}
 table inet ${AUDIT_TABLE} {
-${chains.join('\n')}
+${judged}${chains.join('\n')}
 }
 `;
 }

@@ -55,7 +55,7 @@ file="/out/packets.json"
 `;
 
 const ruleset = (namespace: string) => lab.sh('nft -a -s list ruleset', namespace);
-const table = () => lab.sh('nft -a -s list table inet flowlogd_audit', lab.router);
+const table = () => lab.sh('nft -a -s -t list table inet flowlogd_audit', lab.router);
 
 /** The first verdict that is as we want it. */
 async function verdict(daemon: Daemon, wanted: Record<string, unknown>): Promise<Record<string, unknown>> {
@@ -225,13 +225,13 @@ test.each([
     rewrite();
     const before = all();
     expect((await audit('install', '--netns', name, '--group', '88')).stdout).toBe(`${name}: installed\n`);
-    const ours = lab.sh('nft -a -s list table inet flowlogd_audit', name);
+    const ours = lab.sh('nft -a -s -t list table inet flowlogd_audit', name);
     expect(bare(lab.sh(`${program}-save`, name))).not.toContain('flowlogd');
     const daemon = await Daemon.start(lab, verdictsAndPackets(88), { namespace: name });
     const send = neighbourOf(name, neighbour);
     for (const times of [1, 2]) {
       rewrite();
-      expect(lab.sh('nft -a -s list table inet flowlogd_audit', name)).toBe(ours);
+      expect(lab.sh('nft -a -s -t list table inet flowlogd_audit', name)).toBe(ours);
       send(1);
       lab.sh(`bash -c 'echo >/dev/udp/192.0.2.1/7'`, neighbour);
       const verdicts = await daemon.objects('verdicts.json', 2 * times);

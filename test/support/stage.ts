@@ -59,6 +59,9 @@ export class TestStage {
       neutron: { map, ovsdb: '' },
       wanted: (key) => write[key] !== UNREAD,
       shared: (make) => make(),
+      hold: () => {
+        throw new TypeError('one filter alone holds nothing: link a stack');
+      },
     });
     this.#run = stage.run;
   }

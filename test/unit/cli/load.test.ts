@@ -60,3 +60,28 @@ spool="/var/spool/./a/"
   const severities = (await problems('compat="ulogd-2.0.8"')).map(({ severity }) => severity);
   expect(new Set(severities)).toEqual(new Set(['warning']));
 });
+
+test('a name that an input and a filter have is the one that its place in the stack means', async () => {
+  const file = join(folder, 'place.conf');
+  writeFileSync(
+    file,
+    `[global]
+stack=verdict1:VERDICT,base1:BASE,ip2str1:IP2STR,json1:JSON
+stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,verdict2:VERDICT,json1:JSON
+stack=ct1:NFCT,ip2str1:IP2STR,verdict2:VERDICT,json1:JSON
+[verdict1]
+limit=7/minute
+[verdict2]
+wait=2000
+`,
+  );
+  const { plans, problems } = await load(file);
+  expect(problems).toEqual([]);
+  const steps = plans.map(({ input, nodes }) => [input, ...nodes].map(({ step }) => step));
+  const verdicts = steps.map((all) => all.find(({ plugin }) => plugin.name === 'VERDICT'));
+  expect(verdicts.map((step) => [step?.plugin.role, step?.options.limit ?? step?.options.wait])).toEqual([
+    ['input', '7/minute'],
+    ['filter', 2000],
+    ['filter', 2000],
+  ]);
+});

@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 async function planOf(line: string, options: Step['options']): Promise<Plan> {
   const steps = line.split(',').map(async (word, column): Promise<Step> => {
     const [id = '', name = ''] = word.split(':');
-    const plugin = await loadPlugin(name);
+    const plugin = await loadPlugin(name, column === 0);
     if (plugin === undefined) throw new Error(`no plugin ${name}`);
     const defaults = Object.fromEntries(Object.entries(plugin.options).map(([key, spec]) => [key, spec.default]));
     const own = Object.fromEntries(Object.entries(options).filter(([key]) => key in plugin.options));

@@ -18,9 +18,15 @@ test('the rules are one transaction that replaces our table and touches no other
   const script = auditScript({ limit: '100/second' });
   expect(script.match(/table \w+ \w+/g)).toEqual(Array(3).fill('table inet flowlogd_audit'));
   expect(script).not.toMatch(/\b(drop|accept|log|mark set)\b(?<!policy accept)/);
-  expect(auditScript({ limit: '100/second', group: 7 })).toContain(
-    'log prefix "flowlogd NEW " group 7 meta nftrace set 1',
+  // Behind is logged what was logged in front, and not what a second limit lets pass.
+  const logging = auditScript({ limit: '100/second', group: 7 });
+  expect(logging.match(/limit.*NEW.*/g)).toEqual(
+    Array(4).fill(
+      'limit rate 100/second burst 100 packets counter meta nftrace set 1 update @judged { @th,0,64 } log prefix "flowlogd NEW " group 7',
+    ),
   );
+  expect(logging.match(/^.*ACCEPT.*/gm)?.every((rule) => rule.includes(' @th,0,64 @judged log'))).toBe(true);
+  expect(logging.match(/^.*ACCEPT.*limit/m)).toBeNull();
 });
 
 test('the command line of audit says what it takes', () => {
