@@ -8,6 +8,7 @@ import {
   installAudit,
   removeAudit,
 } from '../router/audit-rules.ts';
+import { hasAuditTable } from '../router/audit-table.ts';
 import { NETNS, namespaceNames } from '../system/namespaces.ts';
 import type { AuditArguments } from './arguments.ts';
 
@@ -51,10 +52,13 @@ function targetsOf(pattern: string | undefined): Target[] {
 /** Returns what there is to say. */
 async function act(args: AuditArguments, { name, path }: Target): Promise<string> {
   const { action, limit, group, dryRun } = args;
-  if (action === 'show') return `${name}: ${describe(await auditCounts(path))}`;
-  if (action === 'remove') {
-    if (dryRun) return `${name}: ${(await auditCounts(path)) ? 'would be removed' : 'not installed'}`;
-    return `${name}: ${(await removeAudit(path)) ? 'removed' : 'not installed'}`;
+  const isThere = hasAuditTable(path);
+  if (action !== 'install') {
+    if (!isThere) return `${name}: not installed`;
+    if (action === 'show') return `${name}: ${describe(await auditCounts(path))}`;
+    if (dryRun) return `${name}: would be removed`;
+    await removeAudit(path);
+    return `${name}: removed`;
   }
   const settings = { limit, ...(group === undefined ? {} : { group }) };
   if (dryRun)
@@ -64,8 +68,7 @@ async function act(args: AuditArguments, { name, path }: Target): Promise<string
   return `${name}: installed`;
 }
 
-function describe(counts: readonly AuditCounts[] | undefined): string {
-  if (counts === undefined) return 'not installed';
+function describe(counts: readonly AuditCounts[]): string {
   const hooks = counts.map(
     ({ hook, seen, judged, passed }) => `${hook} ${seen} seen, ${judged} judged, ${passed} let through`,
   );

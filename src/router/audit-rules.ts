@@ -38,7 +38,7 @@ export interface AuditCounts {
 }
 
 /** Hooks that are audited: what is sent on, and what is for the router itself. */
-const HOOKS = ['forward', 'input'];
+export const AUDIT_HOOKS = ['forward', 'input'];
 /** Ports and TCP's sequence number, or the like: a packet is known again by it, also one that belongs to no connection. */
 const PACKET = '@th,0,64';
 /** The first packet of a connection, which is entered into the kernel's table only when it has passed everything; and what is no part of one. */
@@ -62,7 +62,7 @@ export function auditScript({ limit, group }: AuditSettings): string {
   }
 `);
   const note = logged(` update @judged { ${PACKET} } ${log(AUDIT_PREFIX.before)}`);
-  const chains = HOOKS.map(
+  const chains = AUDIT_HOOKS.map(
     (hook) => `  chain ${hook}_before {
     type filter hook ${hook} priority -160; policy accept;
 ${WHOM.map((whom) => `    ${whom} counter ${rate} counter meta nftrace set 1${note}`).join('\n')}
@@ -86,22 +86,13 @@ ${judged}${chains.join('\n')}
 export const installAudit = (namespace: string | undefined, settings: AuditSettings): Promise<string> =>
   inside(namespace, ['nft', '-f', '-'], auditScript(settings));
 
-/** Takes the rules out of a namespace; false when there were none. Throws with a message for the operator. */
-export async function removeAudit(namespace: string | undefined): Promise<boolean> {
-  if ((await auditCounts(namespace)) === undefined) return false;
-  await inside(namespace, ['nft', 'delete', 'table', 'inet', AUDIT_TABLE]);
-  return true;
-}
+/** Takes the rules out of a namespace where they are. Throws with a message for the operator. */
+export const removeAudit = (namespace: string | undefined): Promise<string> =>
+  inside(namespace, ['nft', 'delete', 'table', 'inet', AUDIT_TABLE]);
 
-/** What the rules in a namespace have counted; undefined when they are not there. Throws with a message for the operator. */
-export async function auditCounts(namespace: string | undefined): Promise<AuditCounts[] | undefined> {
-  try {
-    return countsIn(await inside(namespace, ['nft', '-j', 'list', 'table', 'inet', AUDIT_TABLE]));
-  } catch (error) {
-    if (error instanceof NftRefusal && error.message.includes('No such file or directory')) return undefined;
-    throw error;
-  }
-}
+/** What the rules in a namespace where they are have counted. Throws with a message for the operator. */
+export const auditCounts = async (namespace: string | undefined): Promise<AuditCounts[]> =>
+  countsIn(await inside(namespace, ['nft', '-j', 'list', 'table', 'inet', AUDIT_TABLE]));
 
 /** Whether a namespace has rules of iptables-legacy, which nobody traces: their verdicts stay unknown. */
 export async function hasLegacyRules(namespace: string | undefined): Promise<boolean> {
@@ -152,7 +143,7 @@ function countsIn(json: string): AuditCounts[] {
       .filter((rule) => rule.chain === chain)
       .map(({ expr }) => expr.flatMap(({ counter }) => (counter === undefined ? [] : [counter.packets]))[place] ?? 0)
       .reduce((total, one) => total + one, 0);
-  return HOOKS.map((hook) => ({
+  return AUDIT_HOOKS.map((hook) => ({
     hook,
     seen: sum(`${hook}_before`, 0),
     judged: sum(`${hook}_before`, 1),

@@ -19,6 +19,7 @@ import { beginRequest, NFNL_HEADER, NFNL_SUBSYS_NFTABLES, NFPROTO_UNSPEC } from 
 
 const NFTABLES = NFNL_SUBSYS_NFTABLES << 8;
 export const NFT_MSG_GETTABLE = NFTABLES | 1;
+export const NFT_MSG_GETCHAIN = NFTABLES | 4;
 export const NFT_MSG_NEWRULE = NFTABLES | 6;
 export const NFT_MSG_GETRULE = NFTABLES | 7;
 export const NFT_MSG_DELRULE = NFTABLES | 8;

@@ -290,6 +290,26 @@ ${two}: installed; forward 0 seen, 0 judged, 0 let through; input 0 seen, 0 judg
   expect(ruleset(one)).toBe(before[0]);
 });
 
+test('a table of that name that somebody else made is neither shown, replaced nor removed, by nobody', async () => {
+  const name = lab.namespace('audit-foreign');
+  lab.sh('nft add table inet flowlogd_audit; nft add chain inet flowlogd_audit forward_before', name);
+  const before = ruleset(name);
+  for (const action of ['show', 'remove', 'install']) {
+    const run = await audit(action, '--netns', name);
+    expect([await run.ended, run.stdout]).toEqual([1, '']);
+    expect(run.stderr).toBe(
+      `flowlogd: ${name}: the table inet flowlogd_audit is not flowlogd's: it lacks our chains. Nothing was changed; "nft list table inet flowlogd_audit" shows it, "nft delete table inet flowlogd_audit" removes it\n`,
+    );
+  }
+  const daemon = await Daemon.start(
+    lab,
+    `[global]\nstack=verdict1:VERDICT,base1:BASE,json1:JSON\n[verdict1]\nnetwork_namespace_path="/run/netns/${name}"\ninstall=1\n[json1]\nfile="/out/verdicts.json"\n`,
+  );
+  await daemon.logged("is not flowlogd's");
+  expect(await daemon.stop()).toBe(0);
+  expect(ruleset(name)).toBe(before);
+});
+
 test('without a pattern the rules go into the namespace one is in, and the limit holds', async () => {
   const name = lab.namespace('audit-own');
   const inside = async (...words: string[]) => {
