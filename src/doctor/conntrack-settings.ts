@@ -17,7 +17,7 @@ const FAULTS: Readonly<Record<string, Readonly<Record<string, Fault>>>> = {
     0: {
       severity: 'warning',
       means:
-        'the kernel keeps no begin and end: records have the times at which flowlogd heard of them, also as the begin of connections that are older than itself',
+        'the kernel keeps no begin and end: records have the times at which flowlogd heard of them, and no begin of connections that are older than itself',
     },
   },
   nf_conntrack_events: {

@@ -137,6 +137,7 @@ export default defineInput({
       memory,
       filter,
       polls,
+      compat,
       now,
       readClock,
       dump,
@@ -172,10 +173,11 @@ export default defineInput({
       readTimes(entry, start, end);
       if (remembers) {
         if (entry.event !== DESTROY) {
-          if (!start.known) setBegin(entry, start, now);
-          resync.table.put(view, entry, start);
-          if (entry.event === NEW) resync.began(entry);
-          return;
+          if (!start.known && (compat || entry.event === NEW)) setBegin(entry, start, now);
+          const index = resync.table.put(view, entry, start);
+          if (entry.event !== NEW) return;
+          if (index >= 0) resync.table.began(index, start);
+          return resync.began(entry);
         }
         forget();
       } else if (entry.event === NEW && !start.known) setBegin(entry, start, now);

@@ -94,13 +94,12 @@ describe('the table', () => {
       `-I ${udp(1)} -t 300`,
       '-I -s 2001:db8::1 -d 2001:db8::2 -p tcp --sport 1 --dport 2 --state ESTABLISHED -t 300',
     );
-    const before = Date.now() / 1000;
     const daemon = await start('');
     conntrack(`-D ${tcp(1)}`, `-D ${udp(1)}`, '-D -f ipv6 -s 2001:db8::1');
     const flows = await daemon.objects('flows.json', 3);
     expect(flows.map(brief)).toEqual(['ended 10.8.0.1 1', 'ended 10.8.0.2 1', 'ended 2001:db8::1 1']);
-    // Without nf_conntrack_timestamp nobody knows when they began: the time at which they were first seen stands for it.
-    for (const flow of flows) expect(Number(flow['flow.start.sec'])).toBeGreaterThanOrEqual(Math.floor(before));
+    // Without nf_conntrack_timestamp nobody knows when they began.
+    for (const flow of flows) expect(flow).not.toHaveProperty('flow.start.sec');
     expect(await daemon.stop()).toBe(0);
   });
 

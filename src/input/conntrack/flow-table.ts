@@ -28,7 +28,7 @@ const HASH = 1;
 const GENERATION = 2;
 const ID = 3;
 const MARK = 4;
-const START = 5; // seconds, microseconds
+const START = 5; // seconds, microseconds; 0 when not known
 const COUNTERS = 7; // packets and bytes of both directions, high and low
 const PRESENT = 15; // proto attributes of orig
 const PROTO_REPLY = 16; // ports of reply
@@ -55,12 +55,19 @@ export class FlowTable {
   size = 0;
   /** Connections that found it full. */
   refused = 0;
+  /** A dump has shown it all connections there were. */
+  filled = false;
   /** Increased by every dump: entries that a dump did not show are older than it. */
   generation = 1;
   readonly #key = new Uint32Array(KEY_WORDS);
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /** It has had all connections there are: what comes later also began later. */
+  get isComplete(): boolean {
+    return this.filled && this.refused === 0;
   }
 
   /** Index of the entry of this connection, or -1. */
@@ -87,7 +94,7 @@ export class FlowTable {
     // With another id it is another connection: the end of the one before, with the same tuple, was lost.
     const known = found && words[at + ID] === entry.id;
     if (!known) {
-      words[at + START] = start.seconds;
+      words[at + START] = start.known ? start.seconds : 0;
       words[at + START + 1] = start.microseconds;
     }
     words[at + ID] = entry.id;
@@ -106,11 +113,21 @@ export class FlowTable {
     return this.#chunks[index >>> CHUNK_BITS]![(index & CHUNK_MASK) * WORDS + ID]!;
   }
 
-  /** Gives the time at which the connection began. */
+  /** The connection began then, if nothing is known yet: a dump may show it before the event of its begin is read. */
+  began(index: number, start: Moment): void {
+    const words = this.#chunks[index >>> CHUNK_BITS]!;
+    const at = (index & CHUNK_MASK) * WORDS + START;
+    if (words[at] !== 0) return;
+    words[at] = start.seconds;
+    words[at + 1] = start.microseconds;
+  }
+
+  /** Gives the time at which the connection began, if that is known. */
   startOf(index: number, start: Moment): void {
     const words = this.#chunks[index >>> CHUNK_BITS]!;
     const at = (index & CHUNK_MASK) * WORDS;
     start.set(words[at + START]!, words[at + START + 1]!);
+    start.known = start.seconds !== 0;
   }
 
   remove(index: number): void {

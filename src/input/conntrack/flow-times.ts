@@ -35,9 +35,13 @@ export function setBegin(entry: ConntrackEntry, start: Moment, now: Moment): voi
   else start.set(now.seconds, now.microseconds);
 }
 
-/** The begin of a connection that a dump shows: the kernel's own time, or at the latest now. */
-export function readBegin({ timestamps }: ConntrackEntry, start: Moment, now: Moment): void {
+/**
+ * The begin of a connection that a dump shows: the kernel's own time. Where it notes none, one that the dump before had not
+ * (`appeared`) has begun by now, and of any other nobody knows.
+ */
+export function readBegin({ timestamps }: ConntrackEntry, start: Moment, now: Moment, appeared: boolean): void {
   start.set(now.seconds, now.microseconds);
+  start.known = appeared;
   if ((timestamps.present & TIMESTAMP_START) !== 0) setMoment(start, timestamps.startHigh, timestamps.startLow);
 }
 

@@ -20,6 +20,8 @@ interface Parts {
   readonly filter: FlowFilter;
   /** It compares every so often, and has no events to lose. */
   readonly polls: boolean;
+  /** ulogd 2.0.8 takes the time at which it first saw a connection for its begin. */
+  readonly compat: boolean;
   /** When the input last read, and what brings that up to date. */
   readonly now: Moment;
   readClock(): void;
@@ -146,9 +148,9 @@ export class Resync {
   }
 
   #onEntry(shown: ConntrackEntry, purpose: Purpose): void {
-    const { filter, memory, now } = this.#parts;
+    const { filter, memory, now, compat } = this.#parts;
     if (!filter.passes(memory.bytes, shown) || this.#endedMeanwhile.has(shown.id)) return;
-    readBegin(shown, this.#start, now);
+    readBegin(shown, this.#start, now, compat || this.table.isComplete);
     const isNew = purpose === 'repair' && !this.#isRemembered(shown);
     const index = this.table.put(memory.view, shown, this.#start);
     if (isNew && index >= 0) this.#appeared.set(shown.id, index);
@@ -176,6 +178,7 @@ export class Resync {
       for (const index of this.#appeared.values()) unseen.reportBegin(this.table, index);
     }
     this.#appeared.clear();
+    this.table.filled ||= complete;
     this.#parts.endBatch();
   }
 

@@ -244,14 +244,58 @@ describe('remembering', () => {
     expect(events()[0]).toMatchObject({ 'flow.start.sec': expected.start, 'flow.end.sec': expected.stop });
   });
 
-  test('a connection that was there before us began, for us, when we did', async () => {
+  test.each([
+    [false, undefined],
+    [true, NOW],
+  ])(
+    'of a connection that was there before us nobody knows when it began; for ulogd 2.0.8 (%s) it is when we did',
+    async (compat, start) => {
+      kernel.table = [withoutTimes(recorded('udp with a mark: update').bytes)];
+      await started({}, compat);
+      await pass(5);
+      kernel.event(withoutTimes(recorded('udp with a mark: destroy').bytes));
+      await idle();
+      expect(events()[0]).toMatchObject({ 'flow.end.sec': NOW + 5 });
+      expect(events()[0]?.['flow.start.sec']).toBe(start);
+    },
+  );
+
+  test.each([
+    ['new', NOW + 3],
+    ['update', undefined],
+  ])('one that a dump showed and the event %s tells of later began at %s', async (event, start) => {
     kernel.table = [withoutTimes(recorded('udp with a mark: update').bytes)];
-    await started();
-    await pass(5);
+    await started({ event_mask: 7 });
+    await pass(3);
+    kernel.event(withoutTimes(recorded(`udp with a mark: ${event}`).bytes));
+    await idle();
+    await pass(2);
     kernel.event(withoutTimes(recorded('udp with a mark: destroy').bytes));
     await idle();
-    expect(events()[0]).toMatchObject({ 'flow.start.sec': NOW, 'flow.end.sec': NOW + 5 });
+    expect(events()[0]?.['flow.start.sec']).toBe(start);
   });
+
+  test.each([
+    [32768, NOW + 10],
+    [1, undefined],
+  ])(
+    'what a poll shows that the one before did not began between them, unless the table (of %d) was full',
+    async (hash_max_entries, start) => {
+      const [older, other] = ['udp with a mark: update', 'udp with a label: new'].map((name) =>
+        withoutTimes(recorded(name).bytes),
+      );
+      kernel.table = hash_max_entries === 1 ? [older!, other!] : [older!];
+      await started({ pollinterval: 10, hash_max_entries });
+      kernel.table = hash_max_entries === 1 ? [other!] : [older!, other!];
+      await pass(10);
+      await pass(10);
+      kernel.table = [];
+      await pass(10);
+      const ended = events().filter((one) => one['ct.event'] === 4);
+      expect(ended).toHaveLength(2);
+      expect(ended.map((one) => one['flow.start.sec'])).toEqual([undefined, start]);
+    },
+  );
 
   test.each([
     [false, true],
