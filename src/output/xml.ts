@@ -98,7 +98,7 @@ export default defineOutput({
           buffer.length = at;
           buffer.ensure(WHEN_ROOM + flowXmlRoom(entry));
           buffer.length = start;
-          at = writeFlowXml(buffer.bytes, buffer.view, at, entry, record.bytes, when);
+          at = writeFlowXml(buffer.bytes, buffer.view, at, entry, record.bytes, when, clock.seconds, compat);
         }
       }
       if (valid[read.sum] === 1) {

@@ -21,7 +21,8 @@ const USE = 1 << ct.CTA_USE;
 const ID = 1 << ct.CTA_ID;
 const ZONE = 1 << ct.CTA_ZONE;
 const TIMESTAMP = 1 << ct.CTA_TIMESTAMP;
-const STARTED_AND_STOPPED = (1 << ct.CTA_TIMESTAMP_START) | (1 << ct.CTA_TIMESTAMP_STOP);
+const STARTED = 1 << ct.CTA_TIMESTAMP_START;
+const STOPPED = 1 << ct.CTA_TIMESTAMP_STOP;
 const SEEN_REPLY = ct.IPS_SEEN_REPLY;
 const ASSURED = ct.IPS_ASSURED;
 const GRE = 47;
@@ -90,7 +91,10 @@ const IS_SCTP = 1 << ct.CTA_PROTOINFO_SCTP;
 /** Most bytes that writeFlowXml makes of an entry, without the time. */
 export const flowXmlRoom = (entry: ConntrackEntry): number => 1500 + xmlTextRoom(entry.helperLength);
 
-/** Writes a connection as libnetfilter_conntrack does, with `when` (an XML element of the time) behind its fields. */
+/**
+ * Writes a connection as libnetfilter_conntrack does, with `when` (an XML element of the time) behind its fields. `now` is that time in
+ * seconds since 1970. `compat` names every state as if it were one of TCP.
+ */
 export function writeFlowXml(
   bytes: Uint8Array,
   view: DataView,
@@ -98,6 +102,8 @@ export function writeFlowXml(
   entry: ConntrackEntry,
   from: Uint8Array,
   when: LineBuffer,
+  now: number,
+  compat: boolean,
 ): number {
   const { present, family } = entry;
   let to = writeTuple(bytes, view, ORIGINAL.writeTo(view, at), family, entry.orig, from);
@@ -106,7 +112,8 @@ export function writeFlowXml(
   to = writeTuple(bytes, view, REPLY.writeTo(view, to), family, entry.reply, from);
   if ((present & COUNTERS_REPLY) !== 0) to = writeCounters(bytes, view, to, entry.replyCounters);
   to = META_CLOSE.writeTo(view, to);
-  if ((present & (PROTOINFO | STATUS | TIMEOUT | MARK | ZONE | USE | ID)) !== 0) to = writeIndependent(view, to, entry);
+  if ((present & (PROTOINFO | STATUS | TIMEOUT | MARK | ZONE | USE | ID)) !== 0)
+    to = writeIndependent(view, to, entry, now, compat);
   to = writeBytes(view, to, when.view, 0, when.length);
   if ((present & HELP) !== 0 && entry.helperLength > 0) {
     to = HELPER.writeTo(view, to);
@@ -150,11 +157,11 @@ function writeCounters(bytes: Uint8Array, view: DataView, at: number, counters: 
   return COUNTERS_CLOSE.writeTo(view, to);
 }
 
-function writeIndependent(view: DataView, at: number, entry: ConntrackEntry): number {
+function writeIndependent(view: DataView, at: number, entry: ConntrackEntry, now: number, compat: boolean): number {
   const { present, status } = entry;
   let to = INDEPENDENT.writeTo(view, at);
   if ((present & PROTOINFO) !== 0) {
-    const name = stateOf(entry);
+    const name = stateOf(entry, compat);
     if (name !== undefined) to = STATE_CLOSE.writeTo(view, name.writeTo(view, STATE.writeTo(view, to)));
   }
   if ((present & TIMEOUT) !== 0) to = element(view, to, TIMEOUT_OPEN, entry.timeout | 0, TIMEOUT_CLOSE);
@@ -166,21 +173,25 @@ function writeIndependent(view: DataView, at: number, entry: ConntrackEntry): nu
     if ((status & ASSURED) !== 0) to = ASSURED_TAG.writeTo(view, to);
     if ((status & SEEN_REPLY) === 0) to = UNREPLIED_TAG.writeTo(view, to);
   }
-  if ((present & TIMESTAMP) !== 0) to = writeDeltaTime(view, to, entry);
+  if ((present & TIMESTAMP) !== 0) to = writeDeltaTime(view, to, entry, now);
   return META_CLOSE.writeTo(view, to);
 }
 
-/** How long an ended connection was, in whole seconds. */
-function writeDeltaTime(view: DataView, at: number, { timestamps }: ConntrackEntry): number {
-  if ((timestamps.present & STARTED_AND_STOPPED) !== STARTED_AND_STOPPED) return at;
-  const { startHigh, startLow, stopHigh, stopLow } = timestamps;
-  const begun = subsecondNanoseconds(stopHigh, stopLow) < subsecondNanoseconds(startHigh, startLow) ? 1 : 0;
-  const seconds = wholeSeconds(stopHigh, stopLow) - wholeSeconds(startHigh, startLow) - begun;
+/** How long a connection was, in whole seconds, or how old it is now. */
+function writeDeltaTime(view: DataView, at: number, { timestamps }: ConntrackEntry, now: number): number {
+  const { present, startHigh, startLow, stopHigh, stopLow } = timestamps;
+  if ((present & STARTED) === 0) return at;
+  let seconds = -wholeSeconds(startHigh, startLow);
+  if ((present & STOPPED) === 0) seconds += now;
+  else {
+    const begun = subsecondNanoseconds(stopHigh, stopLow) < subsecondNanoseconds(startHigh, startLow) ? 1 : 0;
+    seconds += wholeSeconds(stopHigh, stopLow) - begun;
+  }
   return seconds < 0 ? at : element(view, at, DELTATIME_OPEN, seconds | 0, DELTATIME_CLOSE); // below 0: the clock was set back
 }
 
-function stateOf({ protoInfo }: ConntrackEntry): Literal | undefined {
-  if ((protoInfo.present & IS_TCP) !== 0) return TCP_STATES[protoInfo.state];
+function stateOf({ protoInfo }: ConntrackEntry, compat: boolean): Literal | undefined {
+  if (compat || (protoInfo.present & IS_TCP) !== 0) return TCP_STATES[protoInfo.state];
   if ((protoInfo.present & IS_SCTP) !== 0) return SCTP_STATES[protoInfo.state];
   return (protoInfo.present & IS_DCCP) !== 0 ? DCCP_STATES[protoInfo.state] : undefined;
 }

@@ -79,6 +79,7 @@ describe('files, ulogd 2.0.8 beside flowlogd', () => {
       `ping -c1 -W1 -s 100 127.0.0.1
        bash -c 'echo udp > /dev/udp/127.0.0.1/9; echo six > /dev/udp/fd79::1/9; echo tcp > /dev/tcp/127.0.0.1/9' || true
        conntrack -I -p tcp -s 1.2.3.4 -d 5.6.7.8 --sport 1 --dport 2 --state ESTABLISHED -t 600 --mark 7 2>&1
+       conntrack -I -p sctp -s 1.2.3.4 -d 5.6.7.8 --orig-port-src 1 --orig-port-dst 2 --state ESTABLISHED --orig-vtag 1 --reply-vtag 2 -t 600 2>&1
        conntrack -I -p gre -s 1.2.3.4 -d 5.6.7.8 --orig-key-src 17 --orig-key-dst 18 --reply-key-src 18 --reply-key-dst 17 -t 600 2>&1 || true
        for port in $(seq 30 49); do
          conntrack -I -p udp -s 1.2.3.4 -d 5.6.7.8 --sport 1 --dport $port -t 600 2>&1; sleep 0.1

@@ -17,11 +17,14 @@ afterAll(() => lab?.close());
 
 const configuration = (options: string) => `[global]
 stack=ct1:NFCT,xml1:XML
+stack=ct1:NFCT,gp1:GPRINT
 [ct1]
 ${options}
 [xml1]
 directory="/out/"
 sync=1
+[gp1]
+file="/out/ends"
 `;
 const xml = ({ folder }: Daemon): string =>
   readdirSync(folder.path)
@@ -36,7 +39,7 @@ const CONNECTIONS = `conntrack -I -p udp -s 10.7.0.1 -d 10.7.0.2 --sport 1001 --
 const layers = (protonum: number, from: string, to: string) =>
   `<layer3 protonum="${protonum}" protoname="ipv${protonum === 2 ? 4 : 6}"><src>${from}</src><dst>${to}</dst></layer3>`;
 
-test('a connection that a poll no longer shows is written as it was remembered', async () => {
+test('a connection that a poll no longer shows is written as the last poll showed it', async () => {
   lab.sh(CONNECTIONS, namespace);
   const daemon = await Daemon.start(lab, configuration('pollinterval=1'), { namespace });
   await until('the connections of before are remembered', () => {
@@ -44,14 +47,14 @@ test('a connection that a poll no longer shows is written as it was remembered',
     return flows(daemon).length >= 2;
   });
   lab.sh('conntrack -F 2>&1', namespace);
-  // What is remembered of them is without the time that they still had.
-  const remembered = () => flows(daemon).filter((flow) => !flow.includes('<timeout>'));
-  await until('both are found gone', () => remembered().length === 2);
-  const text = remembered().join('\n');
+  await until('both are found gone', () => daemon.folder.read('ends').match(/ct\.event=4,/g)?.length === 2);
+  const text = flows(daemon).slice(-2).join('\n');
   expect(text).toContain(`<flow><meta direction="original">${layers(2, '10.7.0.1', '10.7.0.2')}`);
   expect(text).toContain(`<meta direction="reply">${layers(10, 'fd07::2', 'fd07::1')}`);
-  expect(text).toMatch(/protoname="udp"><sport>53<\/sport><dport>1001<\/dport>.*<mark>7<\/mark><id>\d+<\/id>/);
-  expect(text).toMatch(/protoname="tcp"><sport>1002<\/sport><dport>80<\/dport>/);
+  expect(text).toMatch(
+    /protoname="udp"><sport>53<\/sport><dport>1001<\/dport>.*<timeout>\d+<\/timeout><mark>7<\/mark><use>1<\/use><id>\d+<\/id><unreplied\/>/,
+  );
+  expect(text).toMatch(/<dport>1002<\/dport>.*<state>ESTABLISHED<\/state><timeout>\d+<\/timeout>/);
   expect(await daemon.stop()).toBe(0);
   expect(daemon.log).not.toContain('stopped by');
   expect(xml(daemon)).toMatch(/<\/conntrack>\n$/);

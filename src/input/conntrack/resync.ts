@@ -142,18 +142,20 @@ export class Resync {
     this.#appeared.clear();
     this.#parts.readClock();
     dump.begin(dumpConntrack(0), {
-      onEntry: (shown) => this.#onEntry(shown, purpose),
+      onEntry: (shown, from, to) => this.#onEntry(shown, from, to, purpose),
       onEnd: (complete) => this.#onEnd(complete, purpose),
     });
   }
 
-  #onEntry(shown: ConntrackEntry, purpose: Purpose): void {
-    const { filter, memory, now, compat } = this.#parts;
+  #onEntry(shown: ConntrackEntry, from: number, to: number, purpose: Purpose): void {
+    const { filter, memory, now, unseen, compat } = this.#parts;
     if (!filter.passes(memory.bytes, shown) || this.#endedMeanwhile.has(shown.id)) return;
     readBegin(shown, this.#start, now, compat || this.table.isComplete);
     const isNew = purpose === 'repair' && !this.#isRemembered(shown);
     const index = this.table.put(memory.view, shown, this.#start);
-    if (isNew && index >= 0) this.#appeared.set(shown.id, index);
+    if (index < 0) return;
+    unseen.shown(index, from, to);
+    if (isNew) this.#appeared.set(shown.id, index);
   }
 
   /** Whether the table has this very connection; another one with its addresses must have ended unobserved. */

@@ -8,8 +8,8 @@ import type { FlowWriter } from './flow-record.ts';
 import { ADDRESS_BYTES, type FlowTable } from './flow-table.ts';
 import { Moment } from './flow-times.ts';
 
-/** More than conntrackMessage makes of any entry. */
-const MESSAGE_BYTES = 512;
+/** Room for a message: more than conntrackMessage makes of any entry, and for all that a dump usually shows. */
+const MESSAGE_BYTES = 1024;
 
 /** How UnseenFlows writes its records. */
 interface Style {
@@ -29,6 +29,8 @@ export class UnseenFlows {
   readonly #view: DataView;
   readonly #addresses: number;
   readonly #message: number;
+  /** What the last poll showed of each connection, by its index in the table. */
+  readonly #shown: (Uint8Array | undefined)[] = [];
   readonly #entry = new ConntrackEntry();
   readonly #start = new Moment();
   readonly #end = new Moment();
@@ -51,13 +53,23 @@ export class UnseenFlows {
     this.#style = style;
   }
 
+  /** A dump showed the connection, in the message between `from` and `to`. A poll's is kept for those who read `ct`, as ulogd2 does. */
+  shown(index: number, from: number, to: number): void {
+    const size = to - from;
+    if (!this.#style.polls || this.#slots.ct === UNREAD || size > MESSAGE_BYTES) return;
+    const message = this.#record.bytes.subarray(from, to);
+    if (this.#shown[index]?.length === size) this.#shown[index].set(message);
+    else this.#shown[index] = new Uint8Array(message);
+  }
+
   /** The connection ended after `earliest`, as far as that is known, and before `latest`. */
   reportEnd(table: FlowTable, index: number, earliest: Moment, latest: Moment): void {
     const { compat, polls } = this.#style;
     this.#restore(table, index, CONNTRACK_DESTROY);
     this.#end.set(latest.seconds, latest.microseconds);
     if (compat) this.#end.known = false;
-    this.#write();
+    this.#write(this.#shown[index]);
+    this.#shown[index] = undefined;
     if (!compat && !polls) {
       this.#record.setNumber(this.#slots['flow.unobserved'], 1);
       if (earliest.known) {
@@ -78,11 +90,11 @@ export class UnseenFlows {
     this.#deliver.event();
   }
 
-  /** Writes the entry, and a message of it for those who read `ct`. It tells of no end: why it ended, nobody knows. */
-  #write(): void {
+  /** Writes the entry, and a message for those who read `ct`: one of it, if there is no other. It tells of no end: why it ended, nobody knows. */
+  #write(shown?: Uint8Array): void {
     this.#flow.write(this.#entry, this.#start, this.#end);
     if (this.#slots.ct === UNREAD) return;
-    const message = conntrackMessage(this.#entry, this.#record.bytes);
+    const message = shown ?? conntrackMessage(this.#entry, this.#record.bytes);
     this.#record.bytes.set(message, this.#message);
     this.#record.setBytes(this.#slots.ct, this.#message, message.length);
   }
