@@ -301,7 +301,7 @@ export default defineFilter({
       async start() {
         map?.open(report);
         ovsdb?.open(report);
-        await router.open(report);
+        await router.open(report, report);
         ovsdb?.whenThere(followNeighbours);
         if (router.rulesRefused)
           log.error(`${id}:NAT: may not read the NAT rules: floating addresses are not known as such`);

@@ -57,7 +57,7 @@ export default defineInput({
 
     return {
       async start() {
-        await router.open(onMapping);
+        await router.open(onMapping, (message) => log.error(`${id}:FIP: ${message}`));
         if (router.rulesRefused) throw new Error('may not read the NAT rules, which takes CAP_NET_ADMIN');
         starting = true;
         router.listen(onMapping);

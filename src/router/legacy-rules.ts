@@ -19,6 +19,10 @@ const COMMANDS = [
 ] as const;
 /** One namespace at a time runs programs. */
 let turn: Promise<unknown> = Promise.resolve();
+/** What the programs lack (socket(2) of type SOCK_RAW; names of the tables have mode 0440) is the same in every namespace: said once. */
+let isRefusalTold = false;
+const REFUSED =
+  'may not read the rules of iptables-legacy, which takes CAP_NET_RAW and CAP_DAC_READ_SEARCH (docs/guides/operating.md): what they translate is not known; those of nf_tables are';
 
 /**
  * The NAT rules of iptables-legacy in a namespace: older kernels and installations have them beside nf_tables or instead. Only the
@@ -28,14 +32,16 @@ let turn: Promise<unknown> = Promise.resolve();
 export class LegacyRules {
   readonly #namespace: string | undefined;
   readonly #onChange: () => void;
+  readonly #report: (message: string) => void;
   #found: readonly SavedTranslation[] = [];
   #text = '';
   #timer: NodeJS.Timeout | undefined;
   #closed = true;
 
-  constructor(namespace: string | undefined, onChange: () => void) {
+  constructor(namespace: string | undefined, onChange: () => void, report: (message: string) => void) {
     this.#namespace = namespace;
     this.#onChange = onChange;
+    this.#report = report;
   }
 
   /** Has the rules read soon, if the kernel has legacy tables at all. */
@@ -78,8 +84,9 @@ export class LegacyRules {
       const words = this.#namespace === undefined ? [command] : ['nsenter', `--net=${this.#namespace}`, command];
       try {
         text += (await run(words[0] as string, words.slice(1), { maxBuffer: MOST_OUTPUT })).stdout;
-      } catch {
-        return; // not installed, no right to enter, or the namespace is gone
+      } catch (error) {
+        this.#noteRefusal(error as { readonly stderr?: string });
+        return; // not installed, no right to read or enter, or the namespace is gone
       }
     }
     if (this.#closed) return;
@@ -91,6 +98,12 @@ export class LegacyRules {
     this.#text = rules;
     this.#found = found;
     this.#onChange();
+  }
+
+  #noteRefusal({ stderr = '' }: { readonly stderr?: string }): void {
+    if (isRefusalTold || !stderr.includes('Permission denied')) return;
+    isRefusalTold = true;
+    this.#report(REFUSED);
   }
 }
 

@@ -42,6 +42,7 @@ export class Router {
   readonly #untold = new Set<number>();
   /** Who opened it: who opens or closes it twice counts once. */
   readonly #users = new Set<object>();
+  #report: ((message: string) => void) | undefined;
   #opened: Promise<void> | undefined;
   #onFirst: (() => void) | undefined;
   #round = 0;
@@ -52,7 +53,11 @@ export class Router {
   private constructor(namespace: string | undefined, key: string) {
     this.#key = key;
     this.#rules = new NatRules(namespace, this.#onRules);
-    this.#legacy = new LegacyRules(namespace, () => this.#rules.read());
+    this.#legacy = new LegacyRules(
+      namespace,
+      () => this.#rules.read(),
+      (message) => this.#report?.(message),
+    );
     this.neighbours = new Neighbours(namespace);
     this.own = new OwnAddresses(namespace, {
       onAddress: (view, at, length, isHere) => this.#onAddress(view, at, length, isHere),
@@ -64,9 +69,10 @@ export class Router {
     });
   }
 
-  /** Subscribes to news and reads what there is; resolves when it is known. Throws ErrnoException. */
-  open(user: object): Promise<void> {
+  /** Subscribes to news and reads what there is; resolves when it is known. `report` is told what cannot be read later. Throws ErrnoException. */
+  open(user: object, report: (message: string) => void): Promise<void> {
     this.#users.add(user);
+    this.#report = report;
     routers.set(this.#key, this);
     this.#opened ??= this.#begin();
     return this.#opened;

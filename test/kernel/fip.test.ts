@@ -104,6 +104,34 @@ test('a floating IP whose address is taken from the router ends, and begins agai
   expect(daemon.folder.lines('fip.json')).toHaveLength(5);
 });
 
+test('rules of iptables-legacy that may not be read are said once, with the rights that it takes; with them they are read', async () => {
+  const name = lab.namespace('fip-legacy-rights');
+  lab.sh('ip link add qg-0 type bridge; ip link set qg-0 up', name);
+  lab.sh('iptables-legacy -t nat -A PREROUTING -d 10.5.150.82/32 -j DNAT --to-destination 192.168.21.73', name);
+  const address = (number: number) => lab.sh(`ip addr add 10.5.150.${number}/32 dev qg-0`, name);
+  // Root reads the names of the tables as their owner.
+  const run = (...rights: string[]) => {
+    const sets = ['-all', '+net_admin', '+sys_admin', ...rights].join(',');
+    return Daemon.start(lab, configuration(name), {
+      before: ['setpriv', `--bounding-set=${sets}`, `--inh-caps=${sets}`],
+    });
+  };
+  const poor = await run();
+  await poor.logged('CAP_NET_RAW and CAP_DAC_READ_SEARCH');
+  address(82);
+  address(83);
+  expect(await poor.stop()).toBe(0);
+  expect(poor.log.match(/CAP_NET_RAW/g)).toHaveLength(1);
+  expect(poor.folder.lines('fip.json')).toEqual([]);
+
+  const rich = await run('+net_raw');
+  expect((await rich.objects('fip.json', 1)).map(brief)).toEqual([
+    expect.stringContaining('10.5.150.82 192.168.21.73'),
+  ]);
+  expect(await rich.stop()).toBe(0);
+  expect(rich.log).not.toContain('CAP_NET_RAW');
+});
+
 test('rules of iptables-legacy are found when the address comes', async () => {
   const name = lab.namespace('fip-legacy');
   lab.sh('ip link add qg-0 type bridge; ip link set qg-0 up', name);
@@ -157,7 +185,7 @@ test('many rules are read in turns, between which there is time for all else; wh
   const name = lab.namespace('fip-turns');
   addMany(name, 5000);
   const router = Router.of(`/run/netns/${name}`);
-  await router.open(lab);
+  await router.open(lab, (message) => expect.unreachable(message));
   try {
     expect(router.floating.size).toBe(5000);
     const told: string[] = [];
