@@ -1,6 +1,7 @@
+import { compileLine, type LineProgram } from '../pipeline/line-program.ts';
 import { defineFilter } from '../pipeline/plugin.ts';
 import type { Record } from '../pipeline/record.ts';
-import { Literal, SLACK, writeHardwareAddress, writeHex } from '../wire/ascii.ts';
+import { Literal, SLACK, writeHex } from '../wire/ascii.ts';
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAX_HARDWARE_ADDRESS } from '../wire/ethernet.ts';
 import { writeField } from '../wire/field.ts';
 import { NFPROTO_ARP, NFPROTO_BRIDGE, NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV } from '../wire/ip.ts';
@@ -18,9 +19,6 @@ const ROOM =
   printableRoom(PREFIX + 2 * INTERFACE) + 3 * (HEADER + MAX_HARDWARE_ADDRESS) + 2 * IP_TEXT_LENGTH + 600 + SLACK;
 
 const SPACE = 0x20;
-const IN = new Literal('IN=');
-const OUT = new Literal(' OUT=');
-const MAC = new Literal('MAC=');
 const UID = new Literal('UID=');
 const GID = new Literal('GID=');
 const MARK = new Literal('MARK=0x');
@@ -37,7 +35,7 @@ export default defineFilter({
   writes: {
     print: { type: 'string', doc: 'The packet as a line of text, with its line feed.' },
   },
-  link({ read, write, memory, compat }) {
+  link({ read, write, record, memory, compat }) {
     const { 'oob.family': family, 'oob.protocol': protocol, 'oob.prefix': prefix, 'raw.mac': mac } = read;
     const { 'oob.in': indev, 'oob.out': outdev, 'oob.uid': uid, 'oob.gid': gid, 'oob.mark': mark } = read;
     const print = write.print;
@@ -46,28 +44,14 @@ export default defineFilter({
     const ipv6 = linkIpv6(read, compat);
     const arp = linkArp(read, compat);
 
-    function writeText(record: Record, slot: number, most: number, at: number): number {
-      const { bytes, value, extra } = record;
-      return writePrintable(bytes, at, bytes, value[slot]!, Math.min(extra[slot]!, most), compat);
-    }
-
-    function writeHead(record: Record, at: number): number {
-      const { bytes, view, value, extra, valid } = record;
-      let to = at;
-      if (valid[prefix] === 1) {
-        to = writeText(record, prefix, PREFIX, to);
-        bytes[to++] = SPACE;
-      }
-      if (valid[indev] === 1 && valid[outdev] === 1) {
-        to = writeText(record, indev, INTERFACE, IN.writeTo(view, to));
-        to = writeText(record, outdev, INTERFACE, OUT.writeTo(view, to));
-        bytes[to++] = SPACE;
-      }
-      to = MAC.writeTo(view, to);
-      if (valid[mac] === 1) to = writeHardwareAddress(bytes, to, bytes, value[mac]!, Math.min(extra[mac]!, HEADER));
-      bytes[to++] = SPACE;
-      return to;
-    }
+    const slots = { prefix, indev, outdev, mac };
+    const writeHead = compileLine(
+      `PRINTPKT ${compat} ${JSON.stringify(slots)}`,
+      record,
+      memory,
+      (line) => describeHead(line, slots),
+      (to, from, length) => writePrintable(memory.bytes, to, memory.bytes, from, length, compat),
+    );
 
     function writeByEthertype(record: Record, at: number): number {
       const ethertype = record.valid[protocol] === 1 ? record.value[protocol]! : 0;
@@ -105,7 +89,7 @@ export default defineFilter({
     return {
       run(record) {
         const { bytes, view, value, valid } = record;
-        let to = writeNetwork(record, writeHead(record, start));
+        let to = writeNetwork(record, writeHead(record.address, start, 0));
         if (valid[uid] === 1) to = writeField(bytes, view, to, UID, value[uid]! | 0);
         if (valid[gid] === 1) to = writeField(bytes, view, to, GID, value[gid]! | 0);
         if (valid[mark] === 1) {
@@ -119,3 +103,30 @@ export default defineFilter({
     };
   },
 });
+
+/** Slots of what stands before the packet's own headers. */
+interface Head {
+  readonly prefix: number;
+  readonly indev: number;
+  readonly outdev: number;
+  readonly mac: number;
+}
+
+function describeHead(line: LineProgram, { prefix, indev, outdev, mac }: Head): void {
+  line.ifValid(prefix, () => {
+    line.printable(prefix, PREFIX);
+    line.literal(' ');
+  });
+  line.ifValid(indev, () =>
+    line.ifValid(outdev, () => {
+      line.literal('IN=');
+      line.printable(indev, INTERFACE);
+      line.literal(' OUT=');
+      line.printable(outdev, INTERFACE);
+      line.literal(' ');
+    }),
+  );
+  line.literal('MAC=');
+  line.ifValid(mac, () => line.hardwareAddress(mac, HEADER));
+  line.literal(' ');
+}

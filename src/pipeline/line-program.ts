@@ -1,11 +1,13 @@
 import {
   bytesCode,
   decimalCode,
+  hardwareAddressCode,
+  jsonStringCode,
   literal,
   millionthsCode,
+  printableCode,
   shortDecimal,
   signedCode,
-  textCode,
 } from '../wire/line-code.ts';
 import { Code, type Compiled, compile, compiledOnce, I32, I64, type Import, LOAD, OP } from '../wire/wasm.ts';
 import { HEAD_TEXT } from './line-head.ts';
@@ -19,6 +21,8 @@ const SIGNED = 2;
 const TEXT = 3;
 const BYTES = 4;
 const MILLIONTHS = 5;
+const PRINTABLE = 6;
+const HARDWARE_ADDRESS = 7;
 
 // Its parameters: where the record, the line and its head lie.
 const RECORD = 0;
@@ -44,8 +48,9 @@ export function compileLine(
     const code = new Code([I32, I32, I32], [I32]);
     write(new LineProgram(code, record));
     const escaped: Import = { parameters: [I32, I32, I32], results: [I32], call: escapeText };
-    const parts = [decimalCode(DECIMAL), signedCode(DECIMAL), textCode(ESCAPE), bytesCode(), millionthsCode()];
-    return compile(memory.linear, [escaped], [...parts, code.get(TO)]);
+    const numbers = [decimalCode(DECIMAL), signedCode(DECIMAL)];
+    const texts = [jsonStringCode(ESCAPE), bytesCode(), millionthsCode(), printableCode(ESCAPE), hardwareAddressCode()];
+    return compile(memory.linear, [escaped], [...numbers, ...texts, code.get(TO)]);
   });
 }
 
@@ -55,12 +60,14 @@ export class LineProgram {
   readonly #code: Code;
   readonly #start: number;
   readonly #number: number;
+  readonly #length: number;
 
   constructor(code: Code, record: Record) {
     this.#record = record;
     this.#code = code;
     this.#start = code.local(I32);
     this.#number = code.local(I64);
+    this.#length = code.local(I32);
   }
 
   /** Text that is the same in every line. */
@@ -125,6 +132,18 @@ export class LineProgram {
     code.if(() => code.get(this.#start).set(TO));
   }
 
+  /** The slot's text without quotes, `most` bytes of it. */
+  printable(slot: number, most: number): void {
+    this.#code.get(TO);
+    this.#span(slot, most).call(PRINTABLE).set(TO);
+  }
+
+  /** The slot's bytes, up to `most`, in hexadecimal with colons between. */
+  hardwareAddress(slot: number, most: number): void {
+    this.#code.get(TO);
+    this.#span(slot, most).call(HARDWARE_ADDRESS).set(TO);
+  }
+
   /** The first text of the line's head. */
   headBefore(): void {
     const code = this.#code.get(TO).get(HEAD).i32(HEAD_TEXT).op(OP.i32Add);
@@ -137,10 +156,17 @@ export class LineProgram {
     code.get(HEAD).load(LOAD.u32, 4).call(BYTES).set(TO);
   }
 
-  /** Leaves where the slot's bytes are, and how many. */
-  #span(slot: number): Code {
+  /** Leaves where the slot's bytes are, and how many, but no more than `most`. */
+  #span(slot: number, most?: number): Code {
     const code = this.#code.get(RECORD).load(LOAD.u32, this.#record.valueAt(slot));
-    return code.get(RECORD).load(LOAD.u32, this.#record.extraAt(slot));
+    code.get(RECORD).load(LOAD.u32, this.#record.extraAt(slot));
+    if (most === undefined) return code;
+    code.tee(this.#length).i32(most).op(OP.i32LtU);
+    return code.choose(
+      I32,
+      () => code.get(this.#length),
+      () => code.i32(most),
+    );
   }
 
   #valueOrZero(slot: number): Code {

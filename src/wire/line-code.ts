@@ -3,6 +3,7 @@
 import { Code, I32, I64, LOAD, OP, STORE } from './wasm.ts';
 
 const WORD = 8;
+const QUOTE = 0x22;
 const ZEROS = 0x3030303030303030n;
 const EVERY_BYTE = 0x0101010101010101n;
 const HIGH_BITS = 0x8080808080808080n;
@@ -150,58 +151,93 @@ export function bytesCode(): Code {
 }
 
 /**
- * (to, from, length): writes bytes as a JSON string with its quotes, and returns the address behind it, or what `escaped`,
- * the number of a function of the same form, returns: it has the text in which a byte needs more than to be copied.
+ * Copies `length` bytes from `from` to `offset` bytes behind `to`, eight at a time, and returns from the function with what
+ * `escaped`, the number of one of the same form, makes of the whole text when one of them is not from 0x20 to 0x7e, or is in `odd`.
  */
-export function textCode(escaped: number): Code {
-  const code = new Code([I32, I32, I32], [I32]);
+function copyPlain(code: Code, offset: number, odd: readonly bigint[], escaped: number): void {
   const [to, from, length] = [0, 1, 2];
   const done = code.local(I32);
   const word = code.local(I64);
-  const odd = code.local(I64);
-  literalAt(code, to, 0x22);
+  const marks = code.local(I64);
   code.get(length);
   code.if(() => {
     code.repeat(() => {
       code.get(from).get(done).op(OP.i32Add).load(LOAD.u64).set(word);
-      code.get(to).get(done).op(OP.i32Add).get(word).store(STORE.u64, 1);
-      // A byte is odd when it is above 0x7e, below 0x20, a quote or a backslash; a borrow only ever marks one too many.
-      code.get(word).get(word).i64(EVERY_BYTE).op(OP.i64Add, OP.i64Or).set(odd);
+      code.get(to).get(done).op(OP.i32Add).get(word).store(STORE.u64, offset);
+      // The highest bit marks a byte above 0x7e, and one below 0x20 or in `odd`, of which a subtraction borrows; a carry or a
+      // borrow from a byte that is marked itself can only mark one too many.
+      code.get(word).get(word).i64(EVERY_BYTE).op(OP.i64Add, OP.i64Or);
       code
-        .get(odd)
         .get(word)
         .i64(EVERY_BYTE * 0x20n)
-        .op(OP.i64Sub, OP.i64Or)
-        .set(odd);
-      for (const byte of [0x22n, 0x5cn]) {
+        .op(OP.i64Sub, OP.i64Or);
+      for (const byte of odd) {
         code
-          .get(odd)
           .get(word)
           .i64(EVERY_BYTE * byte)
           .op(OP.i64Xor)
           .i64(EVERY_BYTE)
-          .op(OP.i64Sub, OP.i64Or)
-          .set(odd);
+          .op(OP.i64Sub, OP.i64Or);
       }
-      code.get(odd).i64(HIGH_BITS).op(OP.i64And).set(odd);
+      code.i64(HIGH_BITS).op(OP.i64And).set(marks);
       // Of the last word, only what belongs to the text.
       code.get(length).get(done).op(OP.i32Sub).i32(WORD).op(OP.i32LtU);
       code.if(() => {
-        code.get(odd).i64(-1n).get(length).get(done).op(OP.i32Sub).i32(3).op(OP.i32Shl, OP.i64ExtendI32U, OP.i64Shl);
-        code.i64(-1n).op(OP.i64Xor, OP.i64And).set(odd);
+        code.get(marks).i64(-1n).get(length).get(done).op(OP.i32Sub).i32(3).op(OP.i32Shl, OP.i64ExtendI32U, OP.i64Shl);
+        code.i64(-1n).op(OP.i64Xor, OP.i64And).set(marks);
       });
-      code.get(odd).op(OP.i64Eqz, OP.i32Eqz);
-      code.if(() => {
-        code.get(to).get(from).get(length).call(escaped).return();
-      });
+      code.get(marks).op(OP.i64Eqz, OP.i32Eqz);
+      code.if(() => code.get(to).get(from).get(length).call(escaped).return());
       code.get(done).i32(WORD).op(OP.i32Add).tee(done).get(length).op(OP.i32LtU);
     });
   });
-  code.get(to).get(length).op(OP.i32Add).tee(to).i32(0x22).store(STORE.u8, 1);
+}
+
+/**
+ * (to, from, length): writes bytes as a JSON string with its quotes, and returns the address behind it, or what `escape`,
+ * the number of a function of the same form, returns: it has the text in which a byte needs more than to be copied.
+ */
+export function jsonStringCode(escaped: number): Code {
+  const code = new Code([I32, I32, I32], [I32]);
+  const [to, , length] = [0, 1, 2];
+  code.get(to).i32(QUOTE).store(STORE.u8);
+  copyPlain(code, 1, [BigInt(QUOTE), 0x5cn], escaped);
+  code.get(to).get(length).op(OP.i32Add).tee(to).i32(QUOTE).store(STORE.u8, 1);
   return code.get(to).i32(2).op(OP.i32Add);
 }
 
-const literalAt = (code: Code, at: number, byte: number): Code => code.get(at).i32(byte).store(STORE.u8);
+/** The same for text without quotes around it, in which quotes and backslashes are nothing special. */
+export function printableCode(escaped: number): Code {
+  const code = new Code([I32, I32, I32], [I32]);
+  copyPlain(code, 0, [], escaped);
+  return code.get(0).get(2).op(OP.i32Add);
+}
+
+/** Leaves the hexadecimal digit, in lower case, of the number of 0 to 15 in the local. */
+function hexDigit(code: Code, nibble: number): void {
+  code.get(nibble).i32(0x30).op(OP.i32Add).get(nibble).i32(9).op(OP.i32GtU).i32(0x27).op(OP.i32Mul, OP.i32Add);
+}
+
+/** (to, from, length): writes bytes in lower-case hexadecimal with colons between, and returns the address behind them. */
+export function hardwareAddressCode(): Code {
+  const code = new Code([I32, I32, I32], [I32]);
+  const [to, from, length] = [0, 1, 2];
+  const byte = code.local(I32);
+  const nibble = code.local(I32);
+  code.get(length).op(OP.i32Eqz);
+  code.if(() => code.get(to).return());
+  code.repeat(() => {
+    code.get(from).load(LOAD.u8).set(byte);
+    code.get(to).get(byte).i32(4).op(OP.i32ShrU).set(nibble);
+    hexDigit(code, nibble);
+    code.store(STORE.u8).get(to).get(byte).i32(15).op(OP.i32And).set(nibble);
+    hexDigit(code, nibble);
+    code.store(STORE.u8, 1).get(to).i32(0x3a).store(STORE.u8, 2);
+    code.get(to).i32(3).op(OP.i32Add).set(to).get(from).i32(1).op(OP.i32Add).set(from);
+    code.get(length).i32(1).op(OP.i32Sub).tee(length);
+  });
+  return code.get(to).i32(1).op(OP.i32Sub); // the last colon
+}
 
 /** Bytes of the table that `dottedQuadCode` reads: octets as text with a dot behind, four bytes each. */
 export const OCTETS_SIZE = 1024;

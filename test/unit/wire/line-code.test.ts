@@ -4,6 +4,7 @@ import { SLACK } from '../../../src/wire/ascii.ts';
 import { writeIp } from '../../../src/wire/ip-text.ts';
 import { writeJsonString } from '../../../src/wire/json-text.ts';
 import * as line from '../../../src/wire/line-code.ts';
+import { writePrintable } from '../../../src/wire/printable.ts';
 import { Code, type Compiled, compile, I32, I64, LOAD } from '../../../src/wire/wasm.ts';
 
 const memory = new WebAssembly.Memory({ initial: 16, maximum: 16 });
@@ -122,7 +123,7 @@ describe('strings of JSON', () => {
   };
   const code = new Code([I32, I32, I32], [I32]);
   code.get(0).get(1).get(2).call(1);
-  const write = compile(memory, [escaped], [line.textCode(0), code]);
+  const write = compile(memory, [escaped], [line.jsonStringCode(0), code]);
 
   test('are what writeJsonString makes of any bytes', () => {
     fc.assert(
@@ -161,6 +162,39 @@ test('addresses as dotted decimal', () => {
       const found = written(run());
       expect(found).toBe(address.join('.'));
       expect(found).toBe(written(writeIp(bytes, TO, Uint8Array.from(address), 0, 4)));
+    }),
+  );
+});
+
+describe('text in lines', () => {
+  const escaped = {
+    parameters: [I32, I32, I32],
+    results: [I32],
+    call: (to: number, from: number, length: number) => writePrintable(bytes, to, bytes, from, length, false),
+  };
+  const code = new Code([I32, I32, I32], [I32]);
+  code.get(0).get(1).get(2).call(1);
+  const write = compile(memory, [escaped], [line.printableCode(0), code]);
+
+  test('is what writePrintable makes of any bytes', () => {
+    fc.assert(
+      fc.property(text, (given) => {
+        const expected = written(writePrintable(bytes, TO, given, 0, given.length, false));
+        expect(ofText(write, given, 4 * given.length)).toBe(expected);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+test('hardware addresses of any length', () => {
+  const code = new Code([I32, I32, I32], [I32]);
+  code.get(0).get(1).get(2).call(0);
+  const write = compile(memory, [], [line.hardwareAddressCode(), code]);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 32 }), (given) => {
+      const expected = Array.from(given, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+      expect(ofText(write, given, 3 * given.length)).toBe(expected);
     }),
   );
 });
