@@ -86,7 +86,13 @@ file="${folder}/fips.json"
   /** The longest time (ms) for which the daemon could do nothing else, since the last question. @returns {Promise<number>} */
   const pause = () =>
     new Promise((resolve) => {
-      child.once('message', (most) => resolve(Number(most)));
+      /** The daemon itself says by this way that it is ready. @param {unknown} most */
+      const onMessage = (most) => {
+        if (typeof most !== 'number') return;
+        child.off('message', onMessage);
+        resolve(most);
+      };
+      child.on('message', onMessage);
       child.send('pause');
     });
   try {

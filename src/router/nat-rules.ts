@@ -104,7 +104,15 @@ export class NatRules {
     const common = { protocol: NETLINK_NETFILTER, namespace: this.#namespace, memory: RECEIVED.buffer };
     const news = { slotSize: NEWS_SLOT, slots: NEWS_SLOTS, offset: READ_SLOT, bufferSize: 256 << 10 };
     this.#news = NetlinkSocket.open({ ...common, ...news, maxBufferSize: 8 << 20 });
-    this.#reader = NetlinkSocket.open({ ...common, slotSize: READ_SLOT, slots: 1, offset: 0, bufferSize: 1 << 20 });
+    // For each datagram the kernel passes over all rules of those before it (nf_tables_dump_rules): 3 ms behind 30,000.
+    this.#reader = NetlinkSocket.open({
+      ...common,
+      slotSize: READ_SLOT,
+      slots: 1,
+      offset: 0,
+      bufferSize: 1 << 20,
+      turn: 1,
+    });
     this.#news.join(NFNLGRP_NFTABLES);
     const lose = () => {
       this.#stale = this.#lost = true;

@@ -16,6 +16,8 @@ export interface NetlinkSocketOptions extends Slots {
   readonly bufferSize?: number | undefined;
   /** Bytes up to which an overrun doubles the buffer; it never grows if undefined. */
   readonly maxBufferSize?: number | undefined;
+  /** Batches that are read before others get their turn: few where the kernel takes its time for each. */
+  readonly turn?: number;
 }
 
 /** A netlink socket: requests that are answered before they return, and a pump for everything else. */
@@ -48,7 +50,7 @@ export class NetlinkSocket {
     this.#native = native;
     this.#slotSize = options.slotSize;
     if (options.bufferSize !== undefined) native.setReceiveBuffer(options.bufferSize);
-    this.#pump = new Pump(native, options, this.#aside, options.maxBufferSize ?? 0);
+    this.#pump = new Pump(native, options, this.#aside, options.maxBufferSize ?? 0, options.turn);
     for (const option of [NETLINK_OPTION.CAP_ACK, NETLINK_OPTION.EXT_ACK]) {
       try {
         native.setOption(option, 1);

@@ -4,7 +4,7 @@ import { CUT_SHORT, type NativeSocket } from './native.ts';
 import { DATAGRAM_OVERHEAD, WakeUp } from './wake-up.ts';
 
 const { ENOBUFS } = constants.errno;
-/** Batches read before other sockets and timers get their turn. */
+/** Batches read before other sockets and timers get their turn, unless said otherwise. */
 const BATCHES = 16;
 /** Enough for a full buffer. After an overrun the kernel drops everything until it is empty (NETLINK_S_CONGESTED). */
 const BATCHES_FULL_BUFFER = 1024;
@@ -40,6 +40,7 @@ export class Pump {
   readonly #socket: NativeSocket;
   readonly #slots: Slots;
   readonly #aside: Aside;
+  readonly #turn: number;
   readonly #lengths: Uint32Array;
   #bufferSize: number;
   #maxBufferSize: number;
@@ -53,11 +54,12 @@ export class Pump {
   /** Since when the socket was not empty at the end of any turn; undefined when it was at the last. */
   #behind: number | undefined;
 
-  /** An overrun, or one that comes near, doubles the socket's buffer up to `maxBufferSize` bytes. */
-  constructor(socket: NativeSocket, slots: Slots, aside: Aside, maxBufferSize: number) {
+  /** An overrun, or one that comes near, doubles the socket's buffer up to `maxBufferSize` bytes; `turn` is in batches. */
+  constructor(socket: NativeSocket, slots: Slots, aside: Aside, maxBufferSize: number, turn = BATCHES) {
     this.#socket = socket;
     this.#slots = slots;
     this.#aside = aside;
+    this.#turn = turn;
     this.#lengths = new Uint32Array(slots.slots);
     this.#bufferSize = this.#firstBufferSize = socket.receiveBuffer;
     this.#maxBufferSize = maxBufferSize;
@@ -110,7 +112,7 @@ export class Pump {
 
   /** Hands over what fits a turn of what the kernel has queued by now; the rest comes by itself. */
   turn(): void {
-    if (this.#handler !== undefined) this.#read(this.#handler, BATCHES);
+    if (this.#handler !== undefined) this.#read(this.#handler, this.#turn);
   }
 
   /** Calls the handler no more; called by the handler, the batch in hand is still handed over. */
@@ -133,7 +135,7 @@ export class Pump {
   readonly #wake = (): void => {
     let delay = 0;
     try {
-      if (this.#handler !== undefined) delay = this.#read(this.#handler, BATCHES);
+      if (this.#handler !== undefined) delay = this.#read(this.#handler, this.#turn);
     } finally {
       // Also when a handler threw: that must not silence the pump.
       if (this.#handler !== undefined) this.#sleep(delay);
