@@ -23,6 +23,8 @@ const ZONE = 1 << ct.CTA_ZONE;
 const TIMESTAMP = 1 << ct.CTA_TIMESTAMP;
 const STARTED = 1 << ct.CTA_TIMESTAMP_START;
 const STOPPED = 1 << ct.CTA_TIMESTAMP_STOP;
+const TUPLE_ZONE = 1 << ct.CTA_TUPLE_ZONE;
+const PORT = 1 << ct.CTA_PROTO_SRC_PORT;
 const SEEN_REPLY = ct.IPS_SEEN_REPLY;
 const ASSURED = ct.IPS_ASSURED;
 const GRE = 47;
@@ -106,10 +108,10 @@ export function writeFlowXml(
   compat: boolean,
 ): number {
   const { present, family } = entry;
-  let to = writeTuple(bytes, view, ORIGINAL.writeTo(view, at), family, entry.orig, from);
+  let to = writeTuple(bytes, view, ORIGINAL.writeTo(view, at), family, entry.orig, from, compat);
   if ((present & COUNTERS_ORIG) !== 0) to = writeCounters(bytes, view, to, entry.origCounters);
   to = META_CLOSE.writeTo(view, to);
-  to = writeTuple(bytes, view, REPLY.writeTo(view, to), family, entry.reply, from);
+  to = writeTuple(bytes, view, REPLY.writeTo(view, to), family, entry.reply, from, compat);
   if ((present & COUNTERS_REPLY) !== 0) to = writeCounters(bytes, view, to, entry.replyCounters);
   to = META_CLOSE.writeTo(view, to);
   if ((present & (PROTOINFO | STATUS | TIMEOUT | MARK | ZONE | USE | ID)) !== 0)
@@ -130,6 +132,7 @@ function writeTuple(
   family: number,
   tuple: Tuple,
   from: Uint8Array,
+  compat: boolean,
 ): number {
   let to = (family === NFPROTO_IPV6 ? IPV6 : IPV4).writeTo(view, at);
   if (tuple.sourceLength > 0) to = writeIp(bytes, to, from, tuple.sourceOffset, tuple.sourceLength);
@@ -137,16 +140,21 @@ function writeTuple(
   if (tuple.destinationLength > 0) to = writeIp(bytes, to, from, tuple.destinationOffset, tuple.destinationLength);
   to = LAYER3_CLOSE.writeTo(view, to);
   to = PROTOCOLS[tuple.protocol]!.writeTo(view, to);
-  if (PORTED[tuple.protocol] === 1) {
-    to = writeDecimal(view, SPORT.writeTo(view, to), tuple.sourcePort);
-    to = writeDecimal(view, SPORT_DPORT.writeTo(view, to), tuple.destinationPort);
+  // Not every kernel tracks every protocol: without ports, libnetfilter_conntrack writes 0.
+  const ported = (tuple.protoPresent & PORT) !== 0;
+  const source = ported ? tuple.sourcePort : 0;
+  const destination = ported ? tuple.destinationPort : 0;
+  if (PORTED[tuple.protocol] === 1 && (ported || compat)) {
+    to = writeDecimal(view, SPORT.writeTo(view, to), source);
+    to = writeDecimal(view, SPORT_DPORT.writeTo(view, to), destination);
     to = DPORT_CLOSE.writeTo(view, to);
-  } else if (tuple.protocol === GRE) {
-    to = writeHex(bytes, SRCKEY.writeTo(view, to), tuple.sourcePort);
-    to = writeHex(bytes, SRCKEY_DSTKEY.writeTo(view, to), tuple.destinationPort);
+  } else if (tuple.protocol === GRE && (ported || compat)) {
+    to = writeHex(bytes, SRCKEY.writeTo(view, to), source);
+    to = writeHex(bytes, SRCKEY_DSTKEY.writeTo(view, to), destination);
     to = DSTKEY_CLOSE.writeTo(view, to);
   }
-  return LAYER4_CLOSE.writeTo(view, to);
+  to = LAYER4_CLOSE.writeTo(view, to);
+  return (tuple.present & TUPLE_ZONE) !== 0 ? element(view, to, ZONE_OPEN, tuple.zone, ZONE_CLOSE) : to;
 }
 
 function writeCounters(bytes: Uint8Array, view: DataView, at: number, counters: Counters): number {

@@ -14,6 +14,9 @@ const CONNECTIONS = [
   '-p gre -s 192.0.2.5 -d 198.51.100.1 --srckey 0x11 --dstkey 0x12',
   '-p icmp -s 192.0.2.6 -d 198.51.100.1 --icmp-type 8 --icmp-code 0 --icmp-id 77',
   '-p 99 -s 192.0.2.7 -d 198.51.100.1',
+  '-p dccp -s 192.0.2.8 -d 198.51.100.1 --sport 1008 --dport 5001 --state REQUEST --role client',
+  '-p udp -s 192.0.2.9 -d 198.51.100.1 --sport 1009 --dport 53 --orig-zone 8',
+  '-p udp -s 192.0.2.10 -d 198.51.100.1 --sport 1010 --dport 53 --reply-zone 9',
 ];
 const MARKER = /<sport>65001<\/sport>/;
 
@@ -91,6 +94,7 @@ test('polled connections that are gone are written as the last poll showed them'
   expect(comparable('our')).toEqual(comparable('ref'));
   expect(comparable('our').join()).toContain('<timeout>T</timeout><mark>7</mark><use>N</use>');
   expect(comparable('our').join()).toContain('<deltatime>D</deltatime>');
+  expect(comparable('our').join()).toContain('</layer4><zone>9</zone>');
 });
 
 test('SIGUSR2 shows each remembered connection', async () => {

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import xml from '../../../src/output/xml.ts';
 import type { OutputPlugin } from '../../../src/pipeline/plugin.ts';
+import { conntrackMessage } from '../../../src/wire/conntrack-message.ts';
 import { TestOutput } from '../../support/output.ts';
+import { bytes, entryOf } from '../input/conntrack-entry.ts';
 import vectors from '../wire/vectors/nflog.json' with { type: 'json' };
 
 const XML = xml as OutputPlugin;
@@ -81,6 +83,26 @@ test('what is no message is stopped here, and the file stays well-formed', async
   await stop(output);
   expect(text(files()[0]!).split('\n').length).toBe(5);
   expect([...output.source.program.stopped]).toEqual([4]);
+});
+
+test.each([
+  [false, ''],
+  [true, '<sport>0</sport><dport>0</dport>'],
+])('a connection without ports does not get those of the one before (compat: %j)', async (compat, ports) => {
+  const output = new TestOutput(
+    XML,
+    { ct: { type: 'raw', doc: 'A message.' } },
+    { options: { directory: folder }, compat },
+  );
+  const ends = { source: '192.0.2.1', destination: '192.0.2.2', id: 1 };
+  const message = (more: { protocol: number; ports?: [number, number] }) =>
+    Buffer.from(conntrackMessage(entryOf({ ...ends, ...more }), bytes));
+  output.event({ ct: message({ protocol: 17, ports: [1003, 53] }) });
+  output.event({ ct: message({ protocol: 33 }) });
+  await stop(output);
+  const flows = text(files()[0]!).match(/<flow>.*<\/flow>/g)!;
+  expect(flows[0]).toContain('protoname="udp"><sport>1003</sport><dport>53</dport></layer4>');
+  expect(flows[1]).toContain(`protoname="dccp">${ports}</layer4>`);
 });
 
 test('a directory that cannot be written is an error that names the file', () => {
