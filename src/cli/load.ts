@@ -5,6 +5,7 @@ import { type Problem, sortProblems } from '../config/problem.ts';
 import { readNames } from '../neutron/neutron-map.ts';
 import { type Plan, planStacks, type Step } from '../pipeline/plan.ts';
 import type { Plugin } from '../pipeline/plugin.ts';
+import { doubtfulOptions } from './doubtful-options.ts';
 import { exclusiveProblems } from './exclusive-options.ts';
 import { namesNamespaces, namespaceProblems } from './namespace-steps.ts';
 import { loadCatalog, loadPlugin, pluginNames } from './registry.ts';
@@ -53,7 +54,12 @@ export async function load(file: string, text?: string): Promise<Loaded> {
     found.length = 0;
     plans = planStacks(stacks, file, await loadCatalog(), found);
   }
-  problems.push(...found, ...exclusiveProblems(stacks.flat(), config.sections, file, compat));
+  const places = { sections: config.sections, file };
+  problems.push(
+    ...found,
+    ...exclusiveProblems(stacks.flat(), places, compat),
+    ...doubtfulOptions(stacks.flat(), places),
+  );
   problems.push(...strayNames(config), ...mapFault(config));
   return { config, plans, problems: sortProblems(problems) };
 }

@@ -111,6 +111,27 @@ export default defineInput({
     },
     ...namespaceOptions,
   },
+  doubts({ pollinterval, event_mask, reliable }) {
+    const polls = Number(pollinterval) > 0;
+    return [
+      ...(event_mask === 0 && !polls
+        ? [
+            {
+              option: 'event_mask',
+              message: '0 listens to nothing: no connection is ever reported (1 new, 2 changed, 4 ended)',
+            },
+          ]
+        : []),
+      ...(reliable === true && polls
+        ? [
+            {
+              option: 'reliable',
+              message: 'nothing listens to events where pollinterval dumps the table: it does nothing',
+            },
+          ]
+        : []),
+    ];
+  },
   writes: flowKeys,
   constants: namespaceKeys,
   link({ id, options, write, record, memory, clock, log, namespace, compat }, deliver) {

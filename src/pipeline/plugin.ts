@@ -155,6 +155,8 @@ interface Declaration<Options extends OptionSpecs> {
   readonly options: Options;
   /** A stack line that uses it. */
   readonly example: string;
+  /** What of these values hardly means what it says, by option: `flowlogd check` warns of it. */
+  doubts?(options: OptionValues<OptionSpecs>): readonly { readonly option: string; readonly message: string }[];
 }
 
 export interface InputPlugin<Options extends OptionSpecs = OptionSpecs, Writes extends KeySpecs = KeySpecs>

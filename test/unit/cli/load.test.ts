@@ -85,3 +85,45 @@ wait=2000
     ['filter', 2000],
   ]);
 });
+
+test('options that hardly mean what they say are warnings at their values', async () => {
+  const file = join(folder, 'doubtful.conf');
+  const log = join(folder, 'log');
+  writeFileSync(
+    file,
+    `[global]
+stack=ct1:NFCT,ip2str1:IP2STR,json1:JSON
+stack=ct2:NFCT,ip2str1:IP2STR,json2:JSON
+stack=ct3:NFCT,ip2str1:IP2STR,json3:JSON
+stack=ct4:NFCT,ip2str1:IP2STR,json4:JSON
+[ct1]
+event_mask=0
+network_namespace_path="netns/one"
+[ct2]
+event_mask=0
+pollinterval=5
+reliable=1
+[json1]
+file="${log}"
+rotate_size=1M
+[json2]
+file="${folder}/./log"
+keep=3
+[json3]
+file="${folder}"
+[json4]
+mode="tcp"
+file="${log}"
+spool="${file}"
+`,
+  );
+  const { problems } = await load(file);
+  expect(problems.map(({ line, column, severity, message }) => `${line}:${column}: ${severity}: ${message}`)).toEqual([
+    '7:12: warning: [ct1] event_mask: 0 listens to nothing: no connection is ever reported (1 new, 2 changed, 4 ended)',
+    '8:25: warning: [ct1] network_namespace_path: netns/one counts from the folder that the daemon is started in, and with -d from /: better /run/netns/NAME',
+    '12:10: warning: [ct2] reliable: nothing listens to events where pollinterval dumps the table: it does nothing',
+    `17:7: warning: [json2] file: ${folder}/./log is written by [json1], too, with another rotate_size, keep: each puts it away as its own section says`,
+    `20:7: warning: [json3] file: ${folder} is a folder, not a file`,
+    `24:8: warning: [json4] spool: ${file} is a file, not a folder`,
+  ]);
+});
