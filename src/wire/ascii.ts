@@ -14,8 +14,6 @@ export const SLACK = 32;
 
 /** Bytes of a literal that are written without looking at its length: longer ones are few. */
 const BLOCK = 24;
-const LENGTH_BITS = 15;
-const LONGEST = (1 << LENGTH_BITS) - 1;
 /** The text of all literals in 64-bit words, a block each: one constant for the compiler, wherever a literal is written. */
 const POOL = new Float64Array(1 << 16);
 const pooled = new Map<string, number>();
@@ -27,29 +25,22 @@ let poolUsed = 0;
  */
 export class Literal {
   readonly length: number;
-  /** The literal as a number, for `writeLiteral`: a list of numbers is read faster than one of objects. */
-  readonly packed: number;
+  readonly #word: number;
 
   constructor(text: string) {
     this.length = Buffer.byteLength(text);
-    if (this.length > LONGEST) throw new RangeError(`a text of more than ${LONGEST} bytes: ${text.slice(0, 40)}…`);
-    this.packed = ((pooled.get(text) ?? intern(text, this.length)) << LENGTH_BITS) | this.length;
+    this.#word = pooled.get(text) ?? intern(text, this.length);
   }
 
+  /** Writes it. */
   writeTo(view: DataView, at: number): number {
-    return writeLiteral(view, at, this.packed);
+    const word = this.#word;
+    view.setFloat64(at, POOL[word]!, true);
+    view.setFloat64(at + 8, POOL[word + 1]!, true);
+    view.setFloat64(at + 16, POOL[word + 2]!, true);
+    if (this.length > BLOCK) writeRest(view, at, word, this.length);
+    return at + this.length;
   }
-}
-
-/** Writes the literal that `packed` stands for. */
-export function writeLiteral(view: DataView, at: number, packed: number): number {
-  const word = packed >>> LENGTH_BITS;
-  const length = packed & LONGEST;
-  view.setFloat64(at, POOL[word]!, true);
-  view.setFloat64(at + 8, POOL[word + 1]!, true);
-  view.setFloat64(at + 16, POOL[word + 2]!, true);
-  if (length > BLOCK) writeRest(view, at, word, length);
-  return at + length;
 }
 
 function writeRest(view: DataView, at: number, word: number, length: number): void {
@@ -123,14 +114,6 @@ export function writeWideDecimal(bytes: Uint8Array, view: DataView, at: number, 
   }
   // More than 9 PB in one flow: rare enough for BigInt.
   return writeText(bytes, at, ((BigInt(high) << 32n) | BigInt(low)).toString());
-}
-
-/** Writes a number below 1 000 000 in six digits: the fraction of a second. Of a larger one, the last digits. */
-export function writeMillionths(view: DataView, at: number, value: number): number {
-  const upper = (value / 10_000) | 0;
-  view.setInt16(at, PADDED[upper % 100]! >> 16, true);
-  view.setInt32(at + 2, PADDED[(value - upper * 10_000) | 0]!, true);
-  return at + 6;
 }
 
 /** Writes a number below 10^digits in decimal, with leading zeros. */
