@@ -5,15 +5,19 @@ import { ConntrackMeter } from '../system/conntrack-meter.ts';
 import type { DaemonLog } from '../system/log.ts';
 import { missingPackage } from '../system/missing-package.ts';
 import { namespaceOf } from '../system/processes.ts';
-import type { Control } from './control.ts';
 import { type Daemon, impediments, statusOf } from './daemon-status.ts';
 import { metricsPage, type NamespaceReading } from './metrics-page.ts';
 
 /** Milliseconds in which all threads must say how they are, for the daemon to count as ready. */
 const PATIENCE = 2000;
 
+/** What serves the metrics while the daemon runs. */
+interface Metrics {
+  close(): Promise<void>;
+}
+
 /** Serves /metrics, /healthz and /readyz where the configuration says so. Where that fails, the daemon goes on without. */
-export async function openMetrics(daemon: Daemon, namespaces: readonly string[], log: DaemonLog): Promise<Control> {
+export async function openMetrics(daemon: Daemon, namespaces: readonly string[], log: DaemonLog): Promise<Metrics> {
   const { metrics: address } = daemon.config.global;
   if (address === '') return { async close() {} };
   const meters = new Meters(log);

@@ -10,7 +10,7 @@ import { notifyServiceManager } from '../system/service-manager.ts';
 import { lookUpUser } from '../system/user.ts';
 import type { RunArguments } from './arguments.ts';
 import { isInBackground, reportReady, runInBackground } from './background.ts';
-import { openControl } from './control.ts';
+import { Control } from './control.ts';
 import { type Crew, SoloCrew } from './crew.ts';
 import type { Daemon } from './daemon-status.ts';
 import { hasErrors, type Loaded, load } from './load.ts';
@@ -78,7 +78,6 @@ async function serve(loaded: Loaded, log: DaemonLog, user: string | undefined): 
   const { config } = loaded;
   const crew = assemble(loaded, log);
   const reloader = new Reloader(loaded, crew, log);
-  const ended = untilSignal(crew, reloader, log);
   const daemon: Daemon = {
     config,
     crew,
@@ -87,7 +86,9 @@ async function serve(loaded: Loaded, log: DaemonLog, user: string | undefined): 
     startedAt: performance.now(),
     state: 'starting',
   };
-  const control = await openControl(daemon, identity, log);
+  const control = new Control(daemon, identity, log);
+  const ended = untilSignal(crew, reloader, control, log);
+  await control.open();
   const metrics = await openMetrics(daemon, conntrackNamespaces(loaded.plans), log);
   try {
     const running = await crew.run(loaded);
@@ -137,7 +138,7 @@ function assemble({ config, plans }: Loaded, log: DaemonLog): Crew {
 }
 
 /** Obeys SIGHUP, SIGUSR1 and SIGUSR2 as they come, and resolves with the name of the signal that ends the daemon. */
-function untilSignal(crew: Crew, reloader: Reloader, log: DaemonLog): Promise<NodeJS.Signals> {
+function untilSignal(crew: Crew, reloader: Reloader, control: Control, log: DaemonLog): Promise<NodeJS.Signals> {
   process.on('SIGHUP', async () => {
     try {
       log.reopen();
@@ -147,6 +148,7 @@ function untilSignal(crew: Crew, reloader: Reloader, log: DaemonLog): Promise<No
       process.stderr.write(`flowlogd: ${message}\n`);
     }
     await crew.reopen();
+    await control.open();
     log.notice('SIGHUP: files are opened again');
     if (reloader.isWanted) await reloader.reload().catch((error: Error) => log.error(error.message));
   });

@@ -1,7 +1,12 @@
 import type { OptionSpecs, OptionValues } from '../config/option.ts';
 import { MAX_SOCKET_BUFFER, NetlinkSocket } from '../system/netlink-socket.ts';
-import type { Slots } from '../system/pump.ts';
+import type { Reserve, Slots } from '../system/pump.ts';
 import { NETLINK_NETFILTER } from '../wire/netlink.ts';
+
+/** Bytes that a buffer may grow to where a configuration does not speak of buffers at all. */
+const USUAL_GROWTH = 64 << 20;
+/** What such buffers may grow by in all: a node has hundreds of namespaces, and what waits in a buffer is the kernel's memory. */
+const reserve: Reserve = { bytes: 256 << 20 };
 
 /** Options of an input's socket, whose buffer has `usual` bytes, whole MiB, where a configuration does not say. */
 export function eventSocketOptions(usual: number) {
@@ -18,7 +23,7 @@ export function eventSocketOptions(usual: number) {
       default: 0,
       max: MAX_SOCKET_BUFFER,
       unit: 'bytes',
-      doc: 'Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows.',
+      doc: `Size up to which the buffer is doubled when it is half full and reading lags behind, or overflows; 0 means never, or ${USUAL_GROWTH >> 20} MiB if netlink_socket_buffer_size is 0, too: all such buffers share ${reserve.bytes >> 20} MiB to grow by.`,
     },
   } as const satisfies OptionSpecs;
 }
@@ -34,11 +39,13 @@ export function openEventSocket(
   slots: Slots,
   subscribe: (socket: NetlinkSocket) => void,
 ): NetlinkSocket {
+  const { netlink_socket_buffer_size: size, netlink_socket_buffer_maxsize: most } = options;
+  const growth = size === 0 && most === 0 ? { maxBufferSize: USUAL_GROWTH, reserve } : { maxBufferSize: most };
   const socket = NetlinkSocket.open({
     protocol: NETLINK_NETFILTER,
     namespace,
-    bufferSize: options.netlink_socket_buffer_size || usual,
-    maxBufferSize: options.netlink_socket_buffer_maxsize,
+    bufferSize: size || usual,
+    ...growth,
     ...slots,
   });
   try {

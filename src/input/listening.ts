@@ -42,7 +42,7 @@ export class Listening {
         listener.onOverrun?.();
       },
       onGrown: () => ladder.grown(),
-      onCoalesce: (coalesces) => ladder.coalesce(coalesces),
+      onCoalesce: () => ladder.coalesced(),
       onTruncated: () => this.#malformed.add(),
     });
   }
@@ -61,8 +61,8 @@ export class Listening {
   /** What the summary says of it (Service.counters). */
   counters() {
     return {
-      'times events came in larger portions': this.#ladder?.steps.coalesced ?? 0,
       'times the socket buffer grew': this.#ladder?.steps.grown ?? 0,
+      'times events came in larger portions': this.#ladder?.steps.coalesced ?? 0,
     };
   }
 }

@@ -1,18 +1,17 @@
 import type { Log } from '../pipeline/plugin.ts';
-import { Seldom } from '../system/seldom.ts';
 
 /** Without an overrun for so long, the last step is undone; then the one before, and so on. In ms. */
 const QUIET = 30_000;
-/** Reading in larger portions comes and goes with every burst: said once in so long. In ms. */
-const PACE_INTERVAL = 60_000;
 /** Overruns for so long without room to grow are no passing burst. In ms. */
 const LASTING = 1000;
 
-/** A socket whose buffer grows by itself when it was full (Pump). */
+/** A socket whose buffer grows by itself when it is full, and which reads larger portions when it cannot (Pump). */
 interface GrowingSocket {
   readonly bufferSize: number;
+  readonly firstBufferSize: number;
   /** Gives the buffer the size again that it was opened with. */
   restoreBuffer(): void;
+  restorePortions(): void;
 }
 
 /** Something that an input can do without for a while. */
@@ -24,9 +23,9 @@ export interface Dispensable {
 }
 
 /**
- * What an input does, in order, when much comes: it reads in larger portions (WakeUp); the socket's buffer grows as far as
- * it may; what can be done without is; then events are lost, and counted. Each step is said, counted, and undone when it
- * is quiet.
+ * What an input does, in order, when more comes than it can read: the socket's buffer grows as far as it may; larger
+ * portions are read; what can be done without is; then events are lost, and counted. Each step is said, counted, and undone
+ * when it is quiet, the last one first.
  */
 export class OverloadLadder {
   readonly #name: string;
@@ -35,35 +34,35 @@ export class OverloadLadder {
   readonly #dispensable: Dispensable | undefined;
   readonly #smallest: number;
   #size: number;
+  #coalesces = false;
   #without = false;
   /** When the first overrun came that the buffer could not answer by growing. */
   #since: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  readonly #sayingPace = new Seldom(PACE_INTERVAL);
-  #sayPaceEnd = false;
-  /** Times that reading in larger portions began, that the buffer grew, and that the dispensable was given up. */
-  readonly steps = { coalesced: 0, grown: 0, givenUp: 0 };
+  /** Times that the buffer grew, that larger portions were read, and that the dispensable was given up. */
+  readonly steps = { grown: 0, coalesced: 0, givenUp: 0 };
 
   constructor(name: string, log: Log, socket: GrowingSocket, dispensable?: Dispensable) {
     this.#name = name;
     this.#log = log;
     this.#socket = socket;
     this.#dispensable = dispensable;
-    this.#smallest = this.#size = socket.bufferSize;
-  }
-
-  /** The socket's pump begins to read in larger portions, or is woken by each event again. */
-  coalesce(coalesces: boolean): void {
-    if (coalesces) {
-      this.steps.coalesced++;
-      this.#sayPaceEnd = this.#sayingPace.isTime();
-      if (this.#sayPaceEnd) this.#log.info(`${this.#name}: many events: reads them in larger portions`);
-    } else if (this.#sayPaceEnd) this.#log.info(`${this.#name}: reads events as they come again`);
+    this.#smallest = socket.firstBufferSize;
+    this.#size = socket.bufferSize;
+    this.#wait(); // a socket that is handed on may have grown
   }
 
   /** The socket has grown its buffer before it was full. */
   grown(): void {
     this.#noteGrowth();
+    this.#wait();
+  }
+
+  /** The socket could not grow its buffer, and reads larger portions. */
+  coalesced(): void {
+    this.#coalesces = true;
+    this.steps.coalesced++;
+    this.#log.notice(`${this.#name}: more comes than can be read: reads it in larger portions`);
     this.#wait();
   }
 
@@ -78,6 +77,7 @@ export class OverloadLadder {
     clearTimeout(this.#timer);
     if (this.#without) this.#dispensable?.takeUp();
     this.#without = false;
+    this.#socket.restorePortions();
   }
 
   #noteGrowth(): boolean {
@@ -101,7 +101,7 @@ export class OverloadLadder {
 
   #wait(): void {
     clearTimeout(this.#timer);
-    const isUp = this.#without || this.#since !== undefined || this.#size > this.#smallest;
+    const isUp = this.#without || this.#coalesces || this.#since !== undefined || this.#size > this.#smallest;
     if (isUp) this.#timer = setTimeout(this.#undo, QUIET).unref();
   }
 
@@ -111,6 +111,10 @@ export class OverloadLadder {
       this.#without = false;
       this.#dispensable.takeUp();
       this.#log.notice(`${this.#name}: takes ${this.#dispensable.what} again`);
+    } else if (this.#coalesces) {
+      this.#coalesces = false;
+      this.#socket.restorePortions();
+      this.#log.notice(`${this.#name}: reads the usual portions again`);
     } else if (this.#size > this.#smallest) {
       this.#socket.restoreBuffer();
       this.#size = this.#socket.bufferSize;

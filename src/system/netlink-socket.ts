@@ -1,23 +1,19 @@
 import { constants } from 'node:os';
 import { Aside, KernelRequest, numberMessages } from './kernel-request.ts';
 import { type NativeSocket, NETLINK_OPTION, openNativeSocket } from './native.ts';
-import { type DatagramHandler, Pump, type Slots } from './pump.ts';
+import { type DatagramHandler, type Pace, Pump, type Slots } from './pump.ts';
 
 /** The most that a socket can be asked to buffer, in bytes: the kernel doubles it, and holds it in a signed 32-bit number. */
 export const MAX_SOCKET_BUFFER = 0x3fff_ffff;
 
 /** Where a socket lives, how much it buffers, and where it puts what it receives. */
-export interface NetlinkSocketOptions extends Slots {
+export interface NetlinkSocketOptions extends Slots, Pace {
   /** NETLINK_ROUTE, NETLINK_NETFILTER, … */
   readonly protocol: number;
   /** File of the network namespace, such as `/run/netns/qrouter-…`; ours if undefined. */
   readonly namespace?: string | undefined;
   /** Bytes of receive buffer; the kernel's default if undefined. */
   readonly bufferSize?: number | undefined;
-  /** Bytes up to which an overrun doubles the buffer; it never grows if undefined. */
-  readonly maxBufferSize?: number | undefined;
-  /** Batches that are read before others get their turn: few where the kernel takes its time for each. */
-  readonly turn?: number;
 }
 
 /** A netlink socket: requests that are answered before they return, and a pump for everything else. */
@@ -50,7 +46,7 @@ export class NetlinkSocket {
     this.#native = native;
     this.#slotSize = options.slotSize;
     if (options.bufferSize !== undefined) native.setReceiveBuffer(options.bufferSize);
-    this.#pump = new Pump(native, options, this.#aside, options.maxBufferSize ?? 0, options.turn);
+    this.#pump = new Pump(native, options, this.#aside, options);
     for (const option of [NETLINK_OPTION.CAP_ACK, NETLINK_OPTION.EXT_ACK]) {
       try {
         native.setOption(option, 1);
@@ -70,9 +66,19 @@ export class NetlinkSocket {
     return this.#pump.bufferSize;
   }
 
+  /** Bytes that it had at first, and has again after `restoreBuffer`. */
+  get firstBufferSize(): number {
+    return this.#pump.firstBufferSize;
+  }
+
   /** Undoes what overruns did to the buffer; the next one may grow it again. Throws ErrnoException. */
   restoreBuffer(): void {
     this.#pump.restoreBuffer();
+  }
+
+  /** Undoes that larger portions are read; the next overrun may have it so again. */
+  restorePortions(): void {
+    this.#pump.restorePortions();
   }
 
   /** Subscribes to a multicast group. Throws ErrnoException. */
@@ -146,7 +152,7 @@ export class NetlinkSocket {
 
   /** Stops and closes. Harmless when called again. */
   close(): void {
-    this.stop();
+    this.#pump.close();
     this.#native.close();
   }
 }

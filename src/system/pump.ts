@@ -6,6 +6,8 @@ import { DATAGRAM_OVERHEAD, WakeUp } from './wake-up.ts';
 const { ENOBUFS } = constants.errno;
 /** Batches read before other sockets and timers get their turn, unless said otherwise. */
 const BATCHES = 16;
+/** How many times larger turns are where the buffer cannot grow any more. */
+const COALESCED = 4;
 /** Enough for a full buffer. After an overrun the kernel drops everything until it is empty (NETLINK_S_CONGESTED). */
 const BATCHES_FULL_BUFFER = 1024;
 
@@ -19,8 +21,8 @@ export interface DatagramHandler {
   onOverrun(): void;
   /** The buffer was grown before it could overflow: reading did not keep up, and it was more than half full. */
   onGrown?(): void;
-  /** From now on it is the clock that wakes, and many datagrams are read at once; or, with false, the socket again. */
-  onCoalesce?(coalesces: boolean): void;
+  /** From now on larger portions are read at once, because the buffer could not grow; they never are without this. */
+  onCoalesce?(): void;
   /** The datagram that follows did not fit its slot: its end is missing. */
   onTruncated?(): void;
   /** Receiving failed in another way, such as in the middle of a dump. Thrown if nobody handles it. */
@@ -35,6 +37,21 @@ export interface Slots {
   readonly slots: number;
 }
 
+/** What several sockets may grow by in all. */
+export interface Reserve {
+  bytes: number;
+}
+
+/** How far a pump goes when much comes. */
+export interface Pace {
+  /** Bytes up to which an overrun, or one that comes near, doubles the socket's buffer; it never grows if undefined. */
+  readonly maxBufferSize?: number | undefined;
+  /** What this socket and others may grow by in all; without bounds if undefined. */
+  readonly reserve?: Reserve | undefined;
+  /** Batches that are read before others get their turn: few where the kernel takes its time for each. */
+  readonly turn?: number | undefined;
+}
+
 /** Reads a socket in batches, woken by the socket or, under load, by the clock. */
 export class Pump {
   readonly #socket: NativeSocket;
@@ -45,24 +62,26 @@ export class Pump {
   #bufferSize: number;
   #maxBufferSize: number;
   readonly #firstBufferSize: number;
+  readonly #reserve: Reserve | undefined;
   #handler: DatagramHandler | undefined;
   #wakeUp = new WakeUp(0);
   #timer: NodeJS.Timeout | undefined;
   #watched = false;
-  /** The clock wakes, and not the socket. */
-  #coalesces = false;
+  /** What a turn is now. */
+  #batches: number;
   /** Since when the socket was not empty at the end of any turn; undefined when it was at the last. */
   #behind: number | undefined;
 
-  /** An overrun, or one that comes near, doubles the socket's buffer up to `maxBufferSize` bytes; `turn` is in batches. */
-  constructor(socket: NativeSocket, slots: Slots, aside: Aside, maxBufferSize: number, turn = BATCHES) {
+  /** Throws ErrnoException. */
+  constructor(socket: NativeSocket, slots: Slots, aside: Aside, { maxBufferSize = 0, turn = BATCHES, reserve }: Pace) {
     this.#socket = socket;
     this.#slots = slots;
     this.#aside = aside;
-    this.#turn = turn;
+    this.#turn = this.#batches = turn;
     this.#lengths = new Uint32Array(slots.slots);
     this.#bufferSize = this.#firstBufferSize = socket.receiveBuffer;
     this.#maxBufferSize = maxBufferSize;
+    this.#reserve = reserve;
     this.attach();
   }
 
@@ -77,6 +96,11 @@ export class Pump {
     return this.#bufferSize;
   }
 
+  /** Bytes that it had when the socket was opened. */
+  get firstBufferSize(): number {
+    return this.#firstBufferSize;
+  }
+
   /** Milliseconds for which there was always more to read than a turn could take. */
   get lag(): number {
     return this.#behind === undefined ? 0 : performance.now() - this.#behind;
@@ -84,9 +108,19 @@ export class Pump {
 
   /** Undoes what overruns did to the buffer; the next one may grow it again. Throws ErrnoException. */
   restoreBuffer(): void {
-    if (this.#bufferSize > this.#firstBufferSize) {
-      this.#bufferSize = this.#socket.setReceiveBuffer(this.#firstBufferSize);
-    }
+    if (this.#bufferSize > this.#firstBufferSize) this.#resize(this.#firstBufferSize);
+  }
+
+  /** The portions are the usual ones again. */
+  restorePortions(): void {
+    this.#batches = this.#turn;
+  }
+
+  /** Gives to the reserve what the buffer had from it: the socket is about to be closed. */
+  close(): void {
+    this.stop();
+    if (this.#reserve !== undefined) this.#reserve.bytes += this.#bufferSize - this.#firstBufferSize;
+    this.#bufferSize = this.#firstBufferSize;
   }
 
   /** Begins to hand datagrams over. */
@@ -135,7 +169,7 @@ export class Pump {
   readonly #wake = (): void => {
     let delay = 0;
     try {
-      if (this.#handler !== undefined) delay = this.#read(this.#handler, this.#turn);
+      if (this.#handler !== undefined) delay = this.#read(this.#handler, this.#batches);
     } finally {
       // Also when a handler threw: that must not silence the pump.
       if (this.#handler !== undefined) this.#sleep(delay);
@@ -150,7 +184,7 @@ export class Pump {
     while (batches > 0 && this.#handler === handler) {
       const count = this.#aside.empty ? this.#socket.receive() : this.#recall();
       if (count === -ENOBUFS) {
-        this.#grow();
+        if (!this.#grow()) this.#coalesce(handler);
         handler.onOverrun();
         batches = BATCHES_FULL_BUFFER;
         continue;
@@ -170,22 +204,21 @@ export class Pump {
     const delay = this.#wakeUp.after(datagrams, bytes, now, this.#bufferSize);
     if (batches > 0) {
       this.#behind = undefined;
-      this.#tellPace(handler, delay > 0);
       return delay;
     }
     this.#behind ??= now;
     // A full buffer costs all that comes until it is empty (NETLINK_S_CONGESTED): it is grown while there is room.
-    if (this.#bufferSize < this.#maxBufferSize && this.#socket.queued() * 2 > this.#bufferSize) {
-      this.#grow();
-      handler.onGrown?.();
+    if (this.#socket.queued() * 2 > this.#bufferSize) {
+      if (this.#grow()) handler.onGrown?.();
+      else this.#coalesce(handler);
     }
     return 0;
   }
 
-  #tellPace(handler: DatagramHandler, coalesces: boolean): void {
-    if (coalesces === this.#coalesces) return;
-    this.#coalesces = coalesces;
-    handler.onCoalesce?.(coalesces);
+  #coalesce(handler: DatagramHandler): void {
+    if (handler.onCoalesce === undefined || this.#batches > this.#turn) return;
+    this.#batches = COALESCED * this.#turn;
+    handler.onCoalesce();
   }
 
   #deliver(handler: DatagramHandler, count: number): number {
@@ -218,11 +251,21 @@ export class Pump {
     return batch.length;
   }
 
-  #grow(): void {
-    if (this.#bufferSize >= this.#maxBufferSize) return;
-    const grown = this.#socket.setReceiveBuffer(Math.min(this.#bufferSize * 2, this.#maxBufferSize));
-    if (grown <= this.#bufferSize) this.#maxBufferSize = 0; // at net.core.rmem_max: asking again would be in vain
-    this.#bufferSize = grown;
+  /** Whether the buffer is larger now. */
+  #grow(): boolean {
+    const before = this.#bufferSize;
+    const wanted = Math.min(before * 2, this.#maxBufferSize, before + (this.#reserve?.bytes ?? before));
+    if (wanted <= before) return false;
+    this.#resize(wanted);
+    if (this.#bufferSize > before) return true;
+    this.#maxBufferSize = 0; // at net.core.rmem_max: asking again would be in vain
+    return false;
+  }
+
+  #resize(size: number): void {
+    const before = this.#bufferSize;
+    this.#bufferSize = this.#socket.setReceiveBuffer(size);
+    if (this.#reserve !== undefined) this.#reserve.bytes += before - this.#bufferSize;
   }
 
   #fail(handler: DatagramHandler, errno: number): void {

@@ -201,8 +201,9 @@ test('2 when no daemon runs there, or one that is meant for another configuratio
   expect(stranger.stderr).toBe(
     `flowlogd: the daemon that answers there is another one: process ${daemon.pid}, with ${daemon.folder.configuration}\n`,
   );
-  await other.stop();
   expect((await status('--control', control)).code, 'the other has left our socket alone').toBe(0);
+  await other.stop();
+  expect((await status('--control', control)).code, 'also when it ends').toBe(0);
   await daemon.stop('SIGKILL').catch(() => {});
   const dead = await status('--control', control);
   expect(dead).toEqual({
@@ -212,6 +213,22 @@ test('2 when no daemon runs there, or one that is meant for another configuratio
   });
   const heir = await Daemon.start(lab, PACKETS.replace('[global]', `[global]\ncontrol="${control}"`), { namespace });
   expect((await ofDaemon(heir)).code, 'it takes the dead one’s place').toBe(0);
+});
+
+test.each(['by itself', 'at SIGHUP'])('a socket that another daemon had is taken %s when that ends', async (how) => {
+  const first = await Daemon.start(lab, PACKETS, { namespace });
+  const control = first.folder.file('control.sock');
+  const second = await Daemon.start(lab, FLOWS.replace('[global]', `[global]\ncontrol="${control}"`), { namespace });
+  await second.logged(`there is no control socket: another daemon listens at ${control}`);
+  await first.stop();
+  if (how === 'at SIGHUP') second.signal('SIGHUP');
+  const taken = `the control socket ${control} is free, and taken`;
+  await second.logged(taken);
+  if (how === 'at SIGHUP') await second.logged('files are opened again');
+  expect(second.log.includes('files are opened again', second.log.indexOf(taken))).toBe(how === 'at SIGHUP');
+  expect((await ofDaemon(second)).code).toBe(0);
+  await second.stop();
+  expect(existsSync(control)).toBe(false);
 });
 
 test('2 when the configuration turns the socket off, or cannot be read', async () => {

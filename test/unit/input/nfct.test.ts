@@ -373,13 +373,16 @@ describe('after an overrun', () => {
     await send('udp with a label: destroy');
     expect(events()).toHaveLength(4);
     expect(events()[3]).not.toHaveProperty(['flow.unobserved']);
-    await pass(60);
+    await pass(30);
+    await pass(30);
     expect(dumper().requests).toHaveLength(2);
     expect(input!.log.slice(1)).toEqual([
       'error: in:NFCT: the kernel dropped events: the socket buffer of 16777216 bytes was full',
       'notice: in:NFCT: the socket buffer was grown from 8388608 to 16777216 bytes',
+      'notice: in:NFCT: more comes than can be read: reads it in larger portions',
       'error: in:NFCT: the kernel dropped events 2 more times, 3 so far, 0 datagrams in all: the socket buffer of 16777216 bytes was full',
       'notice: in:NFCT: dumping the connections to find what was missed',
+      'notice: in:NFCT: reads the usual portions again',
       'notice: in:NFCT: the socket buffer is 8388608 bytes again',
     ]);
   });
@@ -633,7 +636,7 @@ describe('under overload', () => {
     expect(input!.ledger).toMatchObject({ overruns: 0, kernelDrops: 4, lostEstimated: 4 });
   });
 
-  test('first the buffer grows, then changes are left out; when it is quiet both are undone, the last step first', async () => {
+  test('first the buffer grows, then larger portions are read, then changes are left out; when it is quiet all is undone, the last step first', async () => {
     const sizes = { netlink_socket_buffer_size: 1000, netlink_socket_buffer_maxsize: 3000 };
     await started({ hash_enable: false, event_mask: 7, ...sizes });
     const overrun = async () => {
@@ -649,6 +652,7 @@ describe('under overload', () => {
     expect(await overrun(), 'there is no further step').toEqual([3000, [1, 3]]);
     expect(input!.service.counters?.()).toMatchObject({
       'times the socket buffer grew': 2,
+      'times events came in larger portions': 1,
       'times without UPDATE events': 1,
     });
     await pass(29);
@@ -657,20 +661,60 @@ describe('under overload', () => {
     expect([...listener().groups], 'it is not quiet yet').toEqual([1, 3]);
     await pass(1);
     expect([...listener().groups].sort()).toEqual([1, 2, 3]);
+    await pass(30);
     expect(listener().receiveBuffer).toBe(3000);
     await pass(30);
     expect(listener().receiveBuffer).toBe(1000);
     expect(input!.log.filter((line) => line.startsWith('notice'))).toEqual([
       'notice: in:NFCT: the socket buffer was grown from 1000 to 2000 bytes',
       'notice: in:NFCT: the socket buffer was grown from 2000 to 3000 bytes',
+      'notice: in:NFCT: more comes than can be read: reads it in larger portions',
       'notice: in:NFCT: goes on without UPDATE events until the load falls',
       'notice: in:NFCT: takes UPDATE events again',
+      'notice: in:NFCT: reads the usual portions again',
       'notice: in:NFCT: the socket buffer is 1000 bytes again',
     ]);
     expect(input!.ledger.overruns).toBe(6);
     const last = input!.gaps.at(-1)!;
     expect(last).toMatchObject({ lost: 0, exact: false, cause: 'UPDATE events left out' });
     expect(last.to - last.from).toBeGreaterThanOrEqual(59_000);
+  });
+
+  test('without a word on buffers it grows eightfold, and all such buffers together by 256 MiB at most', async () => {
+    const overruns = async () => {
+      for (let i = 0; i < 5; i++) {
+        kernel.fail(ENOBUFS, 1);
+        await idle();
+      }
+      return listener().receiveBuffer >> 20;
+    };
+    const services: TestInput['service'][] = [];
+    const sizes: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      kernel = new FakeKernel();
+      await started({ hash_enable: false });
+      services.push(input!.service);
+      sizes.push(await overruns());
+    }
+    expect(sizes, '8 MiB each, and 4 times 56, 32 and no more').toEqual([64, 64, 64, 64, 40, 8]);
+    for (const service of services) await service.stop?.();
+    kernel = new FakeKernel();
+    await started({ hash_enable: false });
+    expect(await overruns(), 'those that were closed have given theirs back').toBe(64);
+    await input!.service.stop?.();
+    kernel = new FakeKernel();
+    await started({ hash_enable: false, netlink_socket_buffer_size: 8 << 20 });
+    expect(await overruns(), 'whoever names a size alone gets that').toBe(8);
+  });
+
+  test('a buffer that had grown before a reload is given back after it', async () => {
+    await started({ hash_enable: false });
+    kernel.fail(ENOBUFS, 1);
+    await idle();
+    const left = input!.service.handOver!();
+    input = await new TestInput(NFCT, { hash_enable: false }).start(left);
+    await pass(30);
+    expect(listener().receiveBuffer).toBe(8 << 20);
   });
 
   test.each([

@@ -256,21 +256,22 @@ describe('trouble', () => {
 
   test('a flood of overruns is told of once a second, with their number', async () => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
-    const { log, ledger, service } = await started({ group: 10 });
+    const { log, ledger, service } = await started({ group: 10, netlink_socket_buffer_size: 8 << 20 });
     for (let i = 0; i < 60; i++) kernel.fail(ENOBUFS, 3);
     await kernel.idle(() => vi.advanceTimersByTime(1));
-    expect(log).toHaveLength(1);
+    const losses = () => log.filter((line) => line.includes('dropped'));
+    expect(losses()).toHaveLength(1);
     vi.advanceTimersByTime(1000);
-    expect(log.slice(1)).toEqual([
+    expect(losses().slice(1)).toEqual([
       'error: in:NFLOG: the kernel dropped packets of group 10 59 more times, 60 so far, 180 datagrams in all: the socket buffer of 8388608 bytes was full',
     ]);
     vi.advanceTimersByTime(60_000);
-    expect(log).toHaveLength(2);
+    expect(losses()).toHaveLength(2);
     kernel.fail(ENOBUFS);
     kernel.fail(ENOBUFS);
     await kernel.idle(() => vi.advanceTimersByTime(1));
     await service.stop?.();
-    expect(log.slice(3), 'what was not said yet is said at the end').toEqual([
+    expect(losses().slice(3), 'what was not said yet is said at the end').toEqual([
       expect.stringContaining(' 1 more times'),
     ]);
     expect(ledger).toMatchObject({ overruns: 62, kernelDrops: 180 });

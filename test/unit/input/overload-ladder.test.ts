@@ -9,6 +9,17 @@ const log = {
   error: (line: string) => void lines.push(`error: ${line}`),
   isDebug: () => false,
 };
+const grownSocket = (bufferSize: number) => ({
+  bufferSize,
+  firstBufferSize: 1000,
+  portions: 'larger',
+  restoreBuffer() {
+    this.bufferSize = 1000;
+  },
+  restorePortions() {
+    this.portions = 'usual';
+  },
+});
 
 beforeEach(() => {
   lines.length = 0;
@@ -16,42 +27,37 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-test('reading in larger portions is counted each time, and said once a minute with its end', () => {
-  const ladder = new OverloadLadder('in:NFCT', log, { bufferSize: 1000, restoreBuffer() {} });
-  for (let burst = 0; burst < 50; burst++) {
-    ladder.coalesce(true);
-    ladder.coalesce(false);
-    vi.advanceTimersByTime(1000);
-  }
-  expect(ladder.steps.coalesced).toBe(50);
-  const said = [
-    'info: in:NFCT: many events: reads them in larger portions',
-    'info: in:NFCT: reads events as they come again',
-  ];
-  expect(lines).toEqual(said);
-  vi.advanceTimersByTime(10_000);
-  ladder.coalesce(true);
-  ladder.coalesce(false);
-  expect(lines).toEqual([...said, ...said]);
-});
-
-test('a buffer that grew before it was full is said, counted, and given back when it is quiet', () => {
-  const socket = {
-    bufferSize: 1000,
-    restoreBuffer() {
-      this.bufferSize = 1000;
-    },
-  };
+test('larger portions are said, counted, and undone when it is quiet, before the buffer is given back', () => {
+  const socket = grownSocket(1000);
   const ladder = new OverloadLadder('in:NFCT', log, socket);
   socket.bufferSize = 2000;
   ladder.grown();
-  expect(ladder.steps.grown).toBe(1);
+  ladder.coalesced();
   vi.advanceTimersByTime(29_999);
-  expect(socket.bufferSize).toBe(2000);
+  expect([socket.portions, socket.bufferSize]).toEqual(['larger', 2000]);
   vi.advanceTimersByTime(1);
+  expect([socket.portions, socket.bufferSize]).toEqual(['usual', 2000]);
+  vi.advanceTimersByTime(30_000);
   expect(socket.bufferSize).toBe(1000);
+  expect(ladder.steps).toEqual({ grown: 1, coalesced: 1, givenUp: 0 });
   expect(lines).toEqual([
     'notice: in:NFCT: the socket buffer was grown from 1000 to 2000 bytes',
+    'notice: in:NFCT: more comes than can be read: reads it in larger portions',
+    'notice: in:NFCT: reads the usual portions again',
     'notice: in:NFCT: the socket buffer is 1000 bytes again',
   ]);
+});
+
+test('a buffer that had grown when the socket was handed on is given back when it is quiet', () => {
+  const socket = grownSocket(2000);
+  const ladder = new OverloadLadder('in:NFCT', log, socket);
+  vi.advanceTimersByTime(30_000);
+  expect(socket.bufferSize).toBe(1000);
+  expect(ladder.steps.grown).toBe(0);
+});
+
+test('what still reads larger portions when the socket is handed on reads the usual ones', () => {
+  const socket = grownSocket(1000);
+  new OverloadLadder('in:NFCT', log, socket).stop();
+  expect(socket.portions).toBe('usual');
 });
