@@ -69,10 +69,13 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** The numbers of lines that begin with one; a line that a kill cut in two is none. */
-export function numbersOf(text: string): number[] {
+/**
+ * The numbers of lines that begin with one and are so long; a line that a kill cut in two is none, also when the cut went
+ * through its number and the next line came behind it.
+ */
+export function numbersOf(text: string, length: number): number[] {
   return text.split('\n').flatMap((line) => {
-    const match = /^(\d+) x+$/.exec(line);
+    const match = line.length === length && /^(\d+) x+$/.exec(line);
     return match ? [Number(match[1])] : [];
   });
 }
