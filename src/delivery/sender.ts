@@ -1,5 +1,6 @@
 import { Backlog, type BacklogCounts } from './backlog.ts';
 import type { Destination, Progress } from './destination.ts';
+import { Laggard, type Standing } from './laggard.ts';
 import { Reconnect } from './reconnect.ts';
 import type { SenderSettings } from './sender-settings.ts';
 
@@ -36,11 +37,14 @@ export class Sender {
   readonly #reports: Reports;
   readonly #backlog: Backlog;
   readonly #reconnect: Reconnect;
+  readonly #laggard: Laggard;
   #state: 'new' | 'connecting' | 'connected' | 'waiting' | 'stopped' = 'new';
   /** The destination takes nothing now, since when, and how long it did so before: milliseconds. */
   #full = false;
   #fullSince = 0;
   #stalled = 0;
+  /** How often the destination has taken something. */
+  #taken = 0;
   #turn = 0;
   #toldDown = false;
   /** All is sent, and the connection is expected to end. */
@@ -55,6 +59,10 @@ export class Sender {
     this.#reports = reports;
     this.#backlog = new Backlog(settings, destination.acknowledges);
     this.#reconnect = new Reconnect(settings.reconnect);
+    this.#laggard = new Laggard(
+      () => this.#standing(),
+      (state) => this.#tellOf(state),
+    );
   }
 
   /** Opens the spool and begins to connect; a destination that is not there is no error, a spool that is not is. */
@@ -94,6 +102,7 @@ export class Sender {
       ready: () => {
         if (!live) return;
         this.#full = false;
+        this.#taken++;
         this.#stalled += performance.now() - this.#fullSince;
         this.#pump();
       },
@@ -117,6 +126,7 @@ export class Sender {
     this.#state = 'connected';
     this.#full = false;
     this.#reconnect.connected();
+    this.#laggard.begin();
     if (this.#toldDown) this.#timeout = setTimeout(this.#tellUp, STEADY).unref();
     this.#pump();
   }
@@ -128,6 +138,7 @@ export class Sender {
 
   #down(reason: string): void {
     clearTimeout(this.#timeout);
+    this.#laggard.end();
     this.#destination.close();
     if (this.#state === 'stopped') return;
     if (!this.#toldDown && !this.#finishing) {
@@ -139,6 +150,23 @@ export class Sender {
     this.#backlog.spillAll();
     if (!this.#stopping) this.#reconnect.after(() => this.#connect());
     this.#onChange?.();
+  }
+
+  #standing(): Standing {
+    const { lag, dropped } = this.#backlog.counts();
+    return {
+      owes: this.#full || (this.#destination.acknowledges && this.#backlog.owedBytes > 0),
+      taken: this.#taken,
+      lag,
+      dropped: dropped['queue full'] + dropped['spool full'],
+    };
+  }
+
+  #tellOf(state: 'stuck' | 'slow' | 'well'): void {
+    const { name } = this.#destination;
+    if (state === 'well') this.#reports.notice(`${name}: has caught up`);
+    else if (state === 'stuck') this.#reports.error(`${name}: is connected and takes nothing; ${this.#trouble()}`);
+    else this.#reports.error(`${name}: takes less than comes; events are dropped until it has caught up`);
   }
 
   #trouble(): string {
@@ -171,11 +199,13 @@ export class Sender {
   };
 
   #acknowledged(count: number): void {
+    this.#taken++;
     for (let i = 0; i < count; i++) this.#backlog.settle();
     this.#pump();
   }
 
   #refused(events: number): void {
+    this.#taken++;
     this.#backlog.refuse(events);
     this.#pump();
   }
@@ -191,6 +221,7 @@ export class Sender {
     if (this.#state === 'connected' && this.#backlog.isIdle) delivered = await this.#farewell(end);
     this.#state = 'stopped';
     clearTimeout(this.#timeout);
+    this.#laggard.end();
     this.#reconnect.stop();
     this.#destination.close();
     this.#backlog.close(delivered);

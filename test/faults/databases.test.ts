@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { MysqlServer, PostgresServer } from '../../scripts/database-servers.js';
 import { Lab, until } from '../../scripts/lab.js';
 import { Daemon, killRest, logDatagrams, sendDatagrams } from '../support/daemon.ts';
+import { killPeers, Peer } from '../support/peer.ts';
 
 const lab = new Lab();
 const namespace = lab.namespace('databases');
@@ -17,6 +18,11 @@ mkdirSync(files);
 const disk = join(lab.directory, 'disk');
 mkdirSync(disk);
 lab.sh(`mount -t tmpfs -o size=2m tmpfs ${disk}`);
+const readOnly = join(lab.directory, 'read-only');
+lab.sh(
+  `mkdir ${readOnly}; mount -t tmpfs tmpfs ${readOnly}; sqlite3 ${readOnly}/rows.db 'CREATE TABLE t (oob_seq_local)'
+   mount -o remount,ro ${readOnly}`,
+);
 const file = join(files, 'rows.db');
 const sqlite = (text: string, path = file): string[] =>
   execFileSync('sqlite3', ['-cmd', '.timeout 5000', '-separator', '\t', path, text], { encoding: 'utf8' })
@@ -25,9 +31,10 @@ const sqlite = (text: string, path = file): string[] =>
 
 beforeAll(() => Promise.all([postgres.start(), mysql.start()]));
 afterEach(killRest);
+afterEach(killPeers);
 afterAll(async () => {
   await Promise.all([postgres.stop(), mysql.stop()]);
-  lab.sh(`umount -l ${disk}`);
+  lab.sh(`umount -l ${disk} ${readOnly}`);
   lab.close();
 });
 
@@ -48,9 +55,9 @@ const PLACES = {
   SQLITE3: { options: `table="t"\ndb="${file}"`, id: '_id integer primary key', sql: sqlite, server: undefined },
 } as const;
 
-/** Numbered packets to an output, and a second one that shows that other stacks go on. */
-const configuration = (plugin: string, options: string) => `[global]
-stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,db1:${plugin}
+/** Numbered packets to outputs, `id:PLUGIN` and options of each, and a last one that shows that other stacks go on. */
+const stacksTo = (outputs: readonly (readonly [output: string, options: string])[]) => `[global]
+${outputs.map(([output]) => `stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,${output}`).join('\n')}
 stack=log1:NFLOG,base1:BASE,ip2str1:IP2STR,json1:JSON
 [log1]
 group=5
@@ -59,15 +66,33 @@ netlink_socket_buffer_size=16777216
 netlink_socket_buffer_maxsize=33554432
 [json1]
 file="/out/packets.json"
-[db1]
-${options}
-`;
+${outputs.map(([output, options]) => `[${output.split(':')[0]}]\n${options}\n`).join('')}`;
+const configuration = (plugin: string, options: string) => stacksTo([[`db1:${plugin}`, options]]);
 
-function makeTable({ sql, id, server }: (typeof PLACES)[keyof typeof PLACES], more = ''): void {
-  sql('DROP TABLE IF EXISTS t');
-  sql(`CREATE TABLE t (${id}, oob_seq_local bigint ${more})`);
-  if (server === postgres) sql('GRANT ALL ON t TO ulogd; GRANT ALL ON t__id_seq TO ulogd');
+function makeTable({ sql, id, server }: (typeof PLACES)[keyof typeof PLACES], more = '', name = 't'): void {
+  sql(`DROP TABLE IF EXISTS ${name}`);
+  sql(`CREATE TABLE ${name} (${id}, oob_seq_local bigint ${more})`);
+  if (server === postgres) sql(`GRANT ALL ON ${name} TO ulogd; GRANT ALL ON ${name}__id_seq TO ulogd`);
 }
+
+/** Each of these places is refused, in one line with this reason, and nothing else comes to harm. */
+async function expectRefused(plugin: string, places: readonly (readonly [options: string, reason: RegExp])[]) {
+  const outputs = places.map(([options], i) => [`db${i + 1}:${plugin}`, options] as const);
+  const daemon = await Daemon.start(lab, stacksTo(outputs), { namespace });
+  sendDatagrams(lab, namespace, 5);
+  await daemon.lines('packets.json', 5);
+  for (const [output] of outputs) await daemon.logged(`${output}: `);
+  expect(await daemon.stop()).toBe(0);
+  expect(errorsOf(daemon)).toHaveLength(places.length);
+  for (const [i, [, reason]] of places.entries()) {
+    const output = `db${i + 1}:${plugin}`;
+    expect(errorsOf(daemon).find((line) => line.includes(`${output}: `))).toMatch(reason);
+    expect(daemon.log).toContain(`${output}: 0 written, 5 dropped: stopped`);
+  }
+  expect(daemon.log).not.toContain('"wrong"');
+}
+
+const errorsOf = ({ log }: Daemon): string[] => log.split('\n').filter((line) => line.includes('<7>'));
 
 describe.each(['PGSQL', 'MYSQL'] as const)('%s', (plugin) => {
   const place = PLACES[plugin];
@@ -111,31 +136,17 @@ describe.each(['PGSQL', 'MYSQL'] as const)('%s', (plugin) => {
     expect(daemon.log).toContain(`db1:${plugin}: 20 written`);
   });
 
-  test.each([
-    ['a wrong password', (text: string) => text.replace('pass="secret"', 'pass="wrong"'), /password|Access denied/],
-    ['a missing database', (text: string) => text.replace('db="ulogd"', 'db="nowhere"'), /nowhere/],
-    [
-      'a missing table',
-      (text: string) => text.replace('table="t"', 'table="nothing"'),
-      /there is no table or view "nothing"/,
-    ],
-    ['a host that is not there', (text: string) => text.replace(/host=.*/, 'host="127.0.0.1"\nport=1'), /ECONNREFUSED/],
-  ])(
-    '%s is one line that names stack and plugin; other stacks go on; what cannot be kept is counted',
-    async (_, change, message) => {
-      makeTable(place);
-      const daemon = await Daemon.start(lab, configuration(plugin, change(place.options)), { namespace });
-      sendDatagrams(lab, namespace, 5);
-      await daemon.lines('packets.json', 5);
-      await daemon.logged(`db1:${plugin}: `);
-      expect(await daemon.stop()).toBe(0);
-      const errors = daemon.log.split('\n').filter((line) => line.includes('<7>'));
-      expect(errors).toHaveLength(1);
-      expect(errors[0]).toMatch(message);
-      expect(daemon.log).not.toContain('wrong');
-      expect(daemon.log).toContain(`db1:${plugin}: 0 written, 5 dropped: stopped`);
-    },
-  );
+  test('what is wrong with a place is one line that names the stack; other stacks go on; what cannot be kept is counted', async () => {
+    makeTable(place);
+    makeTable(place, ', nothing int', 'odd');
+    await expectRefused(plugin, [
+      [place.options.replace('pass="secret"', 'pass="wrong"'), /password authentication failed|Access denied/],
+      [place.options.replace('db="ulogd"', 'db="nowhere"'), /nowhere/],
+      [place.options.replace('table="t"', 'table="nothing"'), /there is no table or view "nothing"/],
+      [place.options.replace('table="t"', 'table="odd"'), /table "odd": no key of the stack fits the column "nothing"/],
+      [place.options.replace(/host=.*/, 'host="127.0.0.1"\nport=1'), /ECONNREFUSED/],
+    ]);
+  });
 
   test('repairing the table is enough: nobody starts the daemon again', async () => {
     makeTable(place, ', nothing int');
@@ -157,7 +168,7 @@ test.each(['PGSQL', 'MYSQL', 'SQLITE3'] as const)(
     sendDatagrams(lab, namespace, 30);
     await until('the rows are there', () => Number(place.sql('SELECT count(*) FROM t')[0]) === 27);
     expect(await daemon.stop()).toBe(0);
-    const errors = daemon.log.split('\n').filter((line) => line.includes('<7>'));
+    const errors = errorsOf(daemon);
     expect(errors).toHaveLength(1);
     expect(errors[0]).toMatch(/ rows? refused: .*odd/);
     expect(daemon.log).toContain(`db1:${plugin}: 27 written, 3 dropped: refused`);
@@ -228,8 +239,20 @@ describe('SQLITE3', () => {
     lab.sh(`rm ${disk}/ballast`);
     await until('the rows are there', () => sqlite('SELECT count(*) FROM t', path)[0] === '2010');
     expect(await daemon.stop()).toBe(0);
-    expect(daemon.log.split('\n').filter((line) => line.includes('<7>'))).toHaveLength(1);
+    expect(errorsOf(daemon)).toHaveLength(1);
     expect(daemon.log).toContain('db1:SQLITE3: 2010 written');
+  });
+
+  test('what is wrong with a file is one line that names the stack; other stacks go on; what cannot be kept is counted', async () => {
+    makeTable(place);
+    makeTable(place, ', strange int', 'odd');
+    await expectRefused('SQLITE3', [
+      [`table="t"\ndb="${files}/none.db"`, /there is no database/],
+      [`table="nothing"\ndb="${file}"`, /there is no table or view "nothing"/],
+      [`table="odd"\ndb="${file}"`, /table "odd": no key of the stack fits the column "strange"/],
+      ['table="t"\ndb="/etc/passwd"', /file is not a database/],
+      [`table="t"\ndb="${readOnly}/rows.db"`, /readonly database/],
+    ]);
   });
 });
 
@@ -244,4 +267,40 @@ test.each([
   await until('the rows are there', () => Number(place.sql('SELECT count(*) FROM t')[0]) === 5);
   expect(await daemon.stop()).toBe(0);
   expect(place.sql('SELECT oob_seq_local FROM t ORDER BY oob_seq_local')).toEqual(['0', '1', '2', '3', '4']);
+});
+
+test('whoever accepts and never reads is one line; other stacks go on, and rows arrive when servers wake', async () => {
+  makeTable(PLACES.PGSQL);
+  makeTable(PLACES.MYSQL);
+  const peer = new Peer(join(files, 'peer'));
+  await peer.start();
+  const outputs = [
+    ['db1:PGSQL', PLACES.PGSQL.options],
+    ['db2:MYSQL', PLACES.MYSQL.options],
+    ['json2:JSON', `mode=unix\nfile="${files}/peer"\nqueue_max=1M`],
+  ] as const;
+  const rows = () =>
+    [PLACES.PGSQL, PLACES.MYSQL].map(({ sql }) => Number(sql('SELECT count(*) FROM t')[0])) as readonly number[];
+  const daemon = await Daemon.start(lab, stacksTo(outputs), { namespace });
+  sendDatagrams(lab, namespace, 5);
+  await until('rows arrive', () => rows().every((count) => count === 5));
+  const servers = [postgres, mysql].map(({ pid }) => `${pid} $(pgrep -P ${pid} || true)`).join(' ');
+  lab.sh(`kill -STOP ${servers}`);
+  try {
+    sendDatagrams(lab, namespace, 3000);
+    await daemon.lines('packets.json', 3005);
+    await daemon.logged('is connected and takes nothing; events wait in memory, and are dropped when it is full', 2);
+    await daemon.logged('takes less than comes; events are dropped until it has caught up');
+  } finally {
+    lab.sh(`kill -CONT ${servers}`);
+  }
+  await daemon.logged('has caught up', 2);
+  expect(rows()).toEqual([3005, 3005]);
+  expect(errorsOf(daemon)).toHaveLength(3);
+  for (const [output] of outputs) expect(errorsOf(daemon).join('\n')).toContain(` ${output}: `);
+  expect(await daemon.stop()).toBe(0);
+  await peer.kill();
+  expect(daemon.log).toContain('db1:PGSQL: 3005 written');
+  expect(daemon.log).toContain('db2:MYSQL: 3005 written');
+  expect(daemon.log).toMatch(/json2:JSON: \d+ written, \d+ dropped: queue full/);
 });

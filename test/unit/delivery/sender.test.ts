@@ -117,6 +117,59 @@ describe('a sender', () => {
     expect(destination.received).toEqual(['a', 'b', 'c']);
   });
 
+  describe.each([false, true])('(acknowledging: %s)', (acknowledges) => {
+    test('says once that a destination which is connected takes nothing, and when it has caught up', () => {
+      const destination = new TestDestination(acknowledges);
+      destination.room = 1;
+      const sender = started(destination);
+      destination.progress?.connected();
+      push(sender, 'a', 'b');
+      vi.advanceTimersByTime(20_000);
+      expect(log).toEqual([
+        'test: is connected and takes nothing; events wait in memory, and are dropped when it is full',
+      ]);
+      destination.room = 9;
+      if (acknowledges) destination.progress?.acknowledged(1);
+      destination.progress?.ready();
+      if (acknowledges) destination.progress?.acknowledged(1);
+      vi.advanceTimersByTime(20_000);
+      expect(log.slice(1)).toEqual(['test: has caught up']);
+    });
+
+    test('says nothing of one that is slow and keeps up, or has nothing to take', () => {
+      const destination = new TestDestination(acknowledges);
+      const sender = started(destination);
+      destination.progress?.connected();
+      vi.advanceTimersByTime(20_000);
+      for (let i = 0; i < 10; i++) {
+        destination.room = 1;
+        push(sender, 'a', 'b');
+        vi.advanceTimersByTime(4000);
+        destination.room = 9;
+        destination.progress?.ready();
+        if (acknowledges) destination.progress?.acknowledged(2);
+      }
+      expect(log).toEqual([]);
+    });
+
+    test('says once that it takes less than comes, when events are dropped, and not again between bursts', () => {
+      const destination = new TestDestination(acknowledges);
+      const sender = started(destination);
+      destination.progress?.connected();
+      destination.room = 0;
+      const bytes = 'x'.repeat(100 << 10);
+      for (let second = 0; second < 40; second++) {
+        if (second % 12 === 0) for (let i = 0; i < 20; i++) push(sender, bytes);
+        vi.advanceTimersByTime(1000);
+        destination.room = 1;
+        destination.progress?.ready();
+        if (acknowledges) destination.progress?.acknowledged(1);
+      }
+      expect(total(sender.counts())).toBeGreaterThan(0);
+      expect(log).toEqual(['test: takes less than comes; events are dropped until it has caught up']);
+    });
+  });
+
   test('lets others have their turn: not more than 16 batches in one', async () => {
     const destination = new TestDestination();
     const sender = started(destination);
