@@ -52,7 +52,6 @@ export class JoinedPackets {
   /** The packet that was seen last is held in this place now. */
   keep(place: number): void {
     this.#keys ??= new Uint8Array(this.#places * LONGEST);
-    this.#prefixes ??= new Uint8Array(this.#places * this.#longestPrefix);
     for (let i = 0; i < this.#length; i++) this.#keys[place * LONGEST + i] = this.#wanted[i]!;
     this.#keyLength[place] = this.#length;
     this.#prefixLength[place] = 0;
@@ -76,7 +75,8 @@ export class JoinedPackets {
   note(place: number, at: number, length: number): void {
     const size = length < this.#longestPrefix ? length : this.#longestPrefix;
     const to = place * this.#longestPrefix;
-    for (let i = 0; i < size; i++) this.#prefixes![to + i] = this.#bytes[at + i]!;
+    this.#prefixes ??= new Uint8Array(this.#places * this.#longestPrefix);
+    for (let i = 0; i < size; i++) this.#prefixes[to + i] = this.#bytes[at + i]!;
     this.#prefixLength[place] = size;
   }
 

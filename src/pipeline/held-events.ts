@@ -38,12 +38,8 @@ export class HeldBack implements HeldEvents {
   readonly #open = new Uint8Array(PLACES);
   readonly #since = new Float64Array(PLACES);
   readonly #losses = new Float64Array(PLACES);
-  /** Values of the slots, place by place. */
-  readonly #value: Uint32Array;
-  readonly #extra: Uint32Array;
-  readonly #valid: Uint8Array;
-  /** Made with the first event: pages that nobody touches cost nothing. */
-  #bytes: Uint8Array | undefined;
+  /** Made with the first event. */
+  #store: Store | undefined;
   /** Behind the last place that is taken. */
   #end = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -55,10 +51,6 @@ export class HeldBack implements HeldEvents {
     this.#due = due;
     this.#slots = Uint32Array.from(holding.slots, ({ slot }) => slot);
     this.#isBytes = Uint8Array.from(holding.slots, ({ isBytes }) => Number(isBytes));
-    const size = PLACES * this.#slots.length;
-    this.#value = new Uint32Array(size);
-    this.#extra = new Uint32Array(size);
-    this.#valid = new Uint8Array(size);
   }
 
   /** Behind the last place that is taken. */
@@ -86,6 +78,7 @@ export class HeldBack implements HeldEvents {
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    if (this.#end === 0) return;
     for (let place = 0; place < this.#end; place++) if (this.#open[place] === 1) this.#send(place, false);
     this.#holding.flush();
   }
@@ -93,22 +86,21 @@ export class HeldBack implements HeldEvents {
   /** False when the bytes do not fit. */
   #copy(place: number): boolean {
     const { record } = this.#holding;
-    const from = record.bytes;
-    this.#bytes ??= new Uint8Array(PLACES * HELD_BYTES);
-    const to = this.#bytes;
+    this.#store ??= new Store(this.#slots.length);
+    const { value, extra, valid, bytes } = this.#store;
     let at = place * HELD_BYTES;
     const end = at + HELD_BYTES;
     const first = place * this.#slots.length;
     for (let i = 0; i < this.#slots.length; i++) {
       const slot = this.#slots[i]!;
-      this.#valid[first + i] = record.valid[slot]!;
-      this.#value[first + i] = record.value[slot]!;
-      this.#extra[first + i] = record.extra[slot]!;
+      valid[first + i] = record.valid[slot]!;
+      value[first + i] = record.value[slot]!;
+      extra[first + i] = record.extra[slot]!;
       if (record.valid[slot] === 0 || this.#isBytes[i] === 0) continue;
       const length = record.extra[slot]!;
       if (length > end - at) return false;
       const start = record.value[slot]!;
-      for (let byte = 0; byte < length; byte++) to[at + byte] = from[start + byte]!;
+      for (let byte = 0; byte < length; byte++) bytes[at + byte] = record.bytes[start + byte]!;
       at += length;
     }
     return true;
@@ -131,15 +123,16 @@ export class HeldBack implements HeldEvents {
 
   #send(place: number, complete: boolean): void {
     const { record, scratch, resume } = this.#holding;
+    const { value, extra, valid, bytes } = this.#store!;
     const first = place * this.#slots.length;
     let at = place * HELD_BYTES;
-    record.bytes.set(this.#bytes!.subarray(at, at + HELD_BYTES), scratch);
+    record.bytes.set(bytes.subarray(at, at + HELD_BYTES), scratch);
     at = scratch;
     for (let i = 0; i < this.#slots.length; i++) {
       const slot = this.#slots[i]!;
-      record.valid[slot] = this.#valid[first + i]!;
-      record.value[slot] = this.#value[first + i]!;
-      record.extra[slot] = this.#extra[first + i]!;
+      record.valid[slot] = valid[first + i]!;
+      record.value[slot] = value[first + i]!;
+      record.extra[slot] = extra[first + i]!;
       if (record.valid[slot] === 0 || this.#isBytes[i] === 0) continue;
       record.value[slot] = at;
       at += record.extra[slot]!;
@@ -147,5 +140,22 @@ export class HeldBack implements HeldEvents {
     this.#due(place, complete);
     this.forget(place);
     resume();
+  }
+}
+
+/** Values of slots and their bytes, place by place, in one piece: of so large a one pages that nobody touches cost nothing. */
+class Store {
+  readonly bytes: Uint8Array;
+  readonly value: Uint32Array;
+  readonly extra: Uint32Array;
+  readonly valid: Uint8Array;
+
+  constructor(slots: number) {
+    const values = PLACES * slots;
+    const buffer = new ArrayBuffer(PLACES * HELD_BYTES + 9 * values);
+    this.bytes = new Uint8Array(buffer, 0, PLACES * HELD_BYTES);
+    this.value = new Uint32Array(buffer, PLACES * HELD_BYTES, values);
+    this.extra = new Uint32Array(buffer, PLACES * HELD_BYTES + 4 * values, values);
+    this.valid = new Uint8Array(buffer, PLACES * HELD_BYTES + 8 * values, values);
   }
 }
