@@ -1,6 +1,7 @@
 import { type FSWatcher, readdirSync, readFileSync, statfsSync, statSync, watch } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isNamespaceName, type Namespace } from '../pipeline/namespace.ts';
+import { printable } from '../wire/printable-text.ts';
 
 /** Where `ip netns` and Neutron keep the names of namespaces. */
 export const NETNS = '/run/netns';
@@ -144,7 +145,7 @@ export class Namespaces {
   #report(name: string, what: string): void {
     if (this.#reported.has(name)) return;
     this.#reported.add(name);
-    this.#listener.report(`${join(this.#directory, name)}: ${what}`);
+    this.#listener.report(`${printable(join(this.#directory, name))}: ${what}`);
   }
 
   /** Without propagation, what is mounted by others never reaches our mount namespace: of all names this is said once. */

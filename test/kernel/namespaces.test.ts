@@ -248,6 +248,18 @@ test('a plain file in /run/netns is said once, and keeps nothing from running', 
   }
 });
 
+test('a name commands no terminal that shows the log', async () => {
+  const name = `/run/netns/${prefix}evil\x1b[31m`;
+  const daemon = await Daemon.start(lab, configuration(`${prefix}*`));
+  writeFileSync(name, '');
+  try {
+    await daemon.logged(`${prefix}evil\\x1b[31m: a name that cannot stand in a record; it is not watched\n`);
+    expect(await daemon.stop()).toBe(0);
+  } finally {
+    rmSync(name);
+  }
+});
+
 test('mounts that do not reach the daemon are said once for all names', async () => {
   const daemon = await Daemon.start(lab, configuration(`${prefix}*`), {
     before: ['unshare', '-m', '--propagation', 'private'],
