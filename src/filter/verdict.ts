@@ -120,7 +120,6 @@ export default defineFilter({
         } else record.copy(prefix, write['oob.prefix']);
         return true;
       },
-      stop: () => held.close(),
       counters: () => ({ 'packets that could not be held': notHeld }),
     };
   },

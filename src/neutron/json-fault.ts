@@ -1,3 +1,5 @@
+import { printable } from '../wire/printable-text.ts';
+
 /** Where JSON is broken, and how; lines and columns count from 1. */
 export interface JsonFault {
   readonly line: number;
@@ -18,7 +20,11 @@ export function parseJson(text: string): { readonly value: unknown } | { readonl
       ? message.slice(0, said.index)
       : message.replace(/, .*is not valid JSON$/s, '').replace(/ in JSON.*| JSON input$/, '');
     return {
-      fault: { line: before.length, column: (before.at(-1) as string).length + 1, message: `no JSON: ${what}` },
+      fault: {
+        line: before.length,
+        column: (before.at(-1) as string).length + 1,
+        message: `no JSON: ${printable(what)}`,
+      },
     };
   }
 }

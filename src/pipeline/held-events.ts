@@ -75,6 +75,7 @@ export class HeldBack implements HeldEvents {
     while (this.#end > 0 && this.#open[this.#end - 1] === 0) this.#end--;
   }
 
+  /** Sends all on, incomplete. */
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

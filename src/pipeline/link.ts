@@ -9,13 +9,15 @@ import { type Gap, InputLedger } from './ledger.ts';
 import type { Memory } from './memory.ts';
 import { fillIn, type Namespace, type NamespaceValues, namespaceValues } from './namespace.ts';
 import { identityOf, type Node, type Plan, type Step } from './plan.ts';
-import type { Deliver, InputPlugin, Link, Log, OutputPlugin, Run, Service, Stage } from './plugin.ts';
+import type { Deliver, FilterLink, InputPlugin, Link, Log, OutputPlugin, Run, Service, Stage } from './plugin.ts';
 import { Program } from './program.ts';
 import { Record, UNREAD } from './record.ts';
 import type { Shared } from './shared.ts';
 
 /** Between two lines of the log on plugins that throw. */
 const ERROR_INTERVAL_MS = 1000;
+
+type Hold = FilterLink<OptionSpecs, ReadSpecs, KeySpecs>['hold'];
 
 /** What all linked stacks of the daemon have in common. */
 export interface Environment {
@@ -64,6 +66,8 @@ export interface Source {
   isGone(): boolean;
   /** Has every output that can write it, once each, into its own stream. */
   tell(gap: Gap): void;
+  /** Sends on what filters still hold: its input reads no more. */
+  settle(): void;
   /** Gives back its part of the memory; nothing of it may run any more. */
   release(): void;
 }
@@ -96,8 +100,13 @@ export function linkSource(plan: Plan, whole: Environment, where?: Namespace): S
     },
     flush: () => deliver.batch(),
   });
+  const held: HeldBack[] = [];
   const stages: Stage[] = plan.nodes.map((node, step) =>
-    linkStage(filledIn(node, values), node, common, uses[step] as string[], () => holding(node, step)),
+    linkStage(filledIn(node, values), node, common, uses[step] as string[], (wait, due) => {
+      const made = new HeldBack(holding(node, step), wait, due);
+      held.push(made);
+      return made;
+    }),
   );
   const program = new Program(stages.map(runOf), subtreeEnds(plan), errorReporter(plan, log));
   const flushes = stages.filter((stage) => stage.flush);
@@ -143,6 +152,9 @@ export function linkSource(plan: Plan, whole: Environment, where?: Namespace): S
     })),
     program,
     counts,
+    settle() {
+      for (const one of held) one.close();
+    },
     release: () => memory.release(),
   };
 }
@@ -168,12 +180,11 @@ function stagesThatReportGaps(plan: Plan, stages: readonly Stage[], { compat, ga
   return [...first.values()];
 }
 
-function linkStage(step: Step, node: Node, common: Common, uses: string[], holding: () => Holding): Stage {
+function linkStage(step: Step, node: Node, common: Common, uses: string[], hold: Hold): Stage {
   const link = linkOf(step, node, common, uses);
   const { plugin } = node.step;
   if (plugin.role === 'output') return (plugin as OutputPlugin).link({ ...link, upstream: node.upstream });
-  if (plugin.role === 'filter')
-    return plugin.link({ ...link, hold: (wait, due) => new HeldBack(holding(), wait, due) });
+  if (plugin.role === 'filter') return plugin.link({ ...link, hold });
   throw new TypeError(`${node.name} is an input inside a stack`);
 }
 

@@ -62,7 +62,7 @@ export interface FilterLink<Options, Reads, Writes> extends Link<Options, Reads,
   /**
    * Has events wait for `wait` ms. Those that were not forgotten by then are sent on, through what follows the filter; before,
    * `due` is called with the event in the record, as it was, to write what is known now. It is `complete` when no event was lost
-   * meanwhile: what would have come has come.
+   * meanwhile: what would have come has come. What still waits when the input has stopped is sent on incomplete.
    */
   hold(wait: number, due: (place: number, complete: boolean) => void): HeldEvents;
 }
@@ -143,8 +143,6 @@ export interface HeldEvents {
   hold(): number;
   /** The event in this place is not sent on any more. */
   forget(place: number): void;
-  /** Sends all on, incomplete: `stop` of the filter has to. */
-  close(): void;
 }
 
 interface Declaration<Options extends OptionSpecs> {

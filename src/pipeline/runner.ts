@@ -134,6 +134,7 @@ export class Runner {
 
   async #stopInput(source: Source): Promise<void> {
     if (this.#running.delete(source)) await this.#stop(source.name, source.service, source.isGone());
+    source.settle();
   }
 
   /** Forgets an ended source, but for its counts. */

@@ -13,6 +13,8 @@ const RULES = {
 };
 /** Ports that are let through, dropped, and dropped by a rule that logs before. */
 const [OPEN, SHUT, LOGGED] = [7, 9, 11];
+/** Stands for OPEN: one port for each datagram, since one that comes from a port that is known already begins no connection. */
+let nextOpen = 7000;
 
 beforeEach(async () => {
   await audit('install', '--group', '60');
@@ -54,16 +56,19 @@ file="/out/${file}.json"
 file="/out/flows.json"
 `;
 
-/** Sends `each` datagrams to the floating address on each port, from ports of their own. */
+/** Sends `each` datagrams to the floating address on each port. */
 function send(each: number, ports: readonly number[]): void {
-  const words = ports.map((port) => `echo $i >/dev/udp/${floating}/${port};`).join(' ');
-  lab.sh(`bash -c 'for ((i = 0; i < ${each}; i++)); do ${words} done'`, lab.outside);
+  const words: string[] = [];
+  for (let i = 0; i < each; i++)
+    for (const port of ports) words.push(`echo >/dev/udp/${floating}/${port === OPEN ? nextOpen++ : port}`);
+  lab.sh(`bash -c '${words.join(';')}'`, lab.outside);
 }
 
 const tally = (events: readonly Record<string, unknown>[]): Record<string, number> => {
   const counts: Record<string, number> = {};
   for (const event of events) {
-    const what = `${event['verdict.action']} ${event.dest_port ?? event['orig.l4.dport']}`;
+    const port = Number(event.dest_port ?? event['orig.l4.dport']);
+    const what = `${event['verdict.action']} ${port >= 7000 ? OPEN : port}`;
     counts[what] = (counts[what] ?? 0) + 1;
   }
   return counts;
@@ -77,7 +82,7 @@ test.each(Object.entries(RULES))(
     send(20, [OPEN, SHUT, LOGGED]);
     const events = await daemon.objects('packets.json', 60);
     expect(tally(events)).toEqual({ [`accept ${OPEN}`]: 20, [`drop ${SHUT}`]: 20, [`drop ${LOGGED}`]: 20 });
-    const one = (port: number) => events.find((event) => event.dest_port === port);
+    const one = (port: number) => events.find((event) => Object.keys(tally([event]))[0]?.endsWith(` ${port}`));
     expect(one(SHUT)).toMatchObject({
       src_ip: outside,
       dest_ip: vm,
@@ -153,4 +158,22 @@ test('a reload under traffic loses no packet; what waits then is told as unknown
   expect(accepted).toBe(100);
   expect(dropped + unknown).toBe(100);
   expect(unknown).toBeGreaterThan(0);
+});
+
+test('what waits when its namespace goes is told as unknown, before the last record', async () => {
+  const name = lab.namespace('verdict-gone');
+  const daemon = await Daemon.start(lab, configuration().replaceAll(lab.router, name));
+  lab.sh(
+    `ip link set lo up
+     iptables -A INPUT -p udp --dport 9 -j NFLOG --nflog-group 60 --nflog-prefix 'flowlogd NEW '
+     bash -c 'echo >/dev/udp/127.0.0.1/9'`,
+    name,
+  );
+  lab.sh(`ip netns del ${name}`);
+  const lines = await until('the last record', () => {
+    const objects = daemon.folder.objects('packets.json');
+    return objects.length >= 2 ? objects : undefined;
+  });
+  expect(lines.map((line) => line['verdict.action'] ?? line['flowlogd.event'])).toEqual(['unknown', 'end']);
+  expect(await daemon.stop()).toBe(0);
 });

@@ -215,7 +215,7 @@ test('what is held is bounded, and what finds no room is told at once as unknown
 
 test('the end of the daemon tells what still waits, as unknown', () => {
   log(BEFORE, ipv4(1));
-  source.stages[0]?.service.stop?.();
+  source.settle();
   expect(actions()).toEqual(['unknown']);
   expect(books()).toMatchObject({ received: 1, filtered: {}, taken: 1 });
   vi.advanceTimersByTime(5000);

@@ -154,6 +154,11 @@ test('the names reach the record, and follow the file; a broken file leaves thos
   utimesSync(file, 1, 1);
   await until('the fault', () => said.length > 0);
   expect(said).toEqual([`${file}:1:19: no JSON: Unexpected token '}'; the names from before are kept`]);
+  // What stands in the file commands no terminal that shows the log.
+  writeFileSync(file, '\x1b[31m');
+  utimesSync(file, 3, 3);
+  await until('the next fault', () => said.length > 1);
+  expect(said.splice(1)).toEqual([`${file}:1:1: no JSON: Unexpected token '\\x1b'; the names from before are kept`]);
   expect(stage.run(flow)).toMatchObject(named);
 
   writeFileSync(file, JSON.stringify({ ...ALL, servers: [{ ...SERVERS[0], Name: 'renamed' }] }));
