@@ -6,8 +6,11 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readlinkSync,
+  type Stats,
   statSync,
   unlink,
+  unlinkSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { lockFile } from '../system/native.ts';
@@ -48,12 +51,13 @@ export const segmentPath = (directory: string, segment: number): string => join(
 export class SpoolDirectory {
   readonly path: string;
   #lock: number;
+  #folder: number;
 
   /** Makes the directory, mode 0750, if it alone is missing, and locks it. Throws with what is in the way. */
   constructor(directory: string) {
     this.path = resolve(directory);
     if (held.has(this.path)) throw new Error(`the spool ${this.path} is in use by another output`);
-    this.#lock = this.#take();
+    [this.#folder, this.#lock] = this.#take();
     held.add(this.path);
   }
 
@@ -67,10 +71,27 @@ export class SpoolDirectory {
     }
   }
 
+  /** A path to it for as long as it exists, wherever it is moved. */
+  get here(): string {
+    return `/proc/self/fd/${this.#folder}`;
+  }
+
+  /** Where it is when it is not where it was; undefined when it was deleted, or is where it was. */
+  get movedTo(): string | undefined {
+    const { nlink, ino, dev } = fstatSync(this.#folder);
+    let found: Stats | undefined;
+    try {
+      found = statSync(this.path);
+    } catch {} // nothing there, or nothing that we may see
+    return nlink === 0 || (found?.ino === ino && found.dev === dev) ? undefined : readlinkSync(this.here);
+  }
+
   /** Makes one in the place of that which is gone. Throws with what is in the way. */
   renew(): void {
-    const lock = this.#take();
+    const [folder, lock] = this.#take();
+    closeSync(this.#folder);
     closeSync(this.#lock);
+    this.#folder = folder;
     this.#lock = lock;
   }
 
@@ -78,37 +99,46 @@ export class SpoolDirectory {
     return join(this.path, 'lock');
   }
 
-  #take(): number {
+  #take(): [folder: number, lock: number] {
     try {
       mkdirSync(this.path, 0o750);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code !== 'EEXIST') throw new Error(`cannot make the spool ${this.path}: ${message}`);
     }
+    let folder: number | undefined;
     let lock: number;
     try {
+      folder = openSync(this.path, constants.O_RDONLY | constants.O_DIRECTORY);
       lock = openSync(this.#lockPath, constants.O_RDWR | constants.O_CREAT, 0o640);
     } catch (error) {
+      if (folder !== undefined) closeSync(folder);
       throw new Error(`cannot open the spool ${this.path}: ${(error as Error).message}`);
     }
     const holder = lockFile(lock);
     if (holder !== 0) {
+      closeSync(folder);
       closeSync(lock);
       throw new Error(`the spool ${this.path} is in use by process ${holder}`);
     }
-    this.own(lock);
-    return lock;
+    own(lock, folder);
+    return [folder, lock];
   }
 
   /** Gives a new file to the directory's owner: root makes files that a daemon under its own user must open next time. */
   own(fd: number): void {
-    if (process.getuid?.() !== 0) return;
-    const { uid, gid } = statSync(this.path);
-    fchownSync(fd, uid, gid);
+    own(fd, this.#folder);
   }
 
   /** Removes a segment, off this thread: to give back 16 MiB takes some disks 20 ms. */
   remove(segment: number): void {
+    if (this.movedTo !== undefined) {
+      // At once: later, the number of the folder may be that of another one.
+      try {
+        unlinkSync(segmentPath(this.here, segment));
+      } catch {} // as below
+      return;
+    }
     // What fails was gone already, or stays on a disk that is read-only now: it is passed over after a restart.
     unlink(segmentPath(this.path, segment), () => {});
   }
@@ -116,6 +146,13 @@ export class SpoolDirectory {
   /** Lets others use the directory. */
   close(): void {
     held.delete(this.path);
+    closeSync(this.#folder);
     closeSync(this.#lock);
   }
+}
+
+function own(fd: number, folder: number): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = fstatSync(folder);
+  fchownSync(fd, uid, gid);
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Batch } from './batch.ts';
 import { type Position, PositionFile } from './position.ts';
 import { MAX_RECORD, RECORD_HEADER, SEGMENT_HEADER } from './segment.ts';
@@ -60,6 +61,8 @@ export class Spool {
   #nextEvent: number;
   #failing = false;
   #looked = performance.now();
+  /** Where the directory was moved, as was said. */
+  #movedTo: string | undefined;
   /** What is before is gone, whatever is committed. */
   #floor: Position = { segment: 0, offset: 0, event: 0 };
   /** What damage took and was said. */
@@ -205,7 +208,7 @@ export class Spool {
   }
 
   #endOf({ segment, size, firstEvent = 0 }: Segment): number {
-    const reader = new SegmentReader(segmentPath(this.#directory.path, segment), segment);
+    const reader = new SegmentReader(segmentPath(this.#directory.here, segment), segment);
     let end = firstEvent;
     for (let record = reader.next(size); record; record = reader.next(size)) end = record.firstEvent + record.events;
     reader.close();
@@ -230,7 +233,7 @@ export class Spool {
     }
     if (this.#writer === undefined) {
       const segment = this.#nextSegment;
-      const path = segmentPath(this.#directory.path, segment);
+      const path = segmentPath(this.#directory.here, segment);
       this.#writer = new SegmentWriter(path, segment, this.#nextEvent, (fd) => this.#directory.own(fd));
       this.#nextSegment++;
       this.#add({ segment, size: SEGMENT_HEADER, firstEvent: this.#nextEvent });
@@ -258,8 +261,20 @@ export class Spool {
     const now = performance.now();
     if (this.#writer !== undefined && now - this.#looked < LOOK_INTERVAL) return;
     this.#looked = now;
-    if (!this.#directory.isThere) this.#renew();
+    if (!this.#directory.isThere && !this.#stays()) this.#renew();
     else if (this.#writer !== undefined && !existsSync(this.#writer.path)) this.#closeWriter();
+  }
+
+  /** A directory that was moved is used where it is now, until all of it is read and another can be made. */
+  #stays(): boolean {
+    const to = this.#directory.movedTo;
+    if (to === undefined || (this.isRead && existsSync(dirname(this.#directory.path)))) return false;
+    if (to !== this.#movedTo)
+      this.#report(
+        `the spool ${this.#directory.path} was moved: it goes on in ${to}, and is made anew when that is read`,
+      );
+    this.#movedTo = to;
+    return true;
   }
 
   /** Makes the directory anew. */
@@ -267,7 +282,8 @@ export class Spool {
     this.#closeWriter(); // first: what is written to a file without a name is lost
     this.#directory.renew();
     // The lock alone was gone.
-    if (this.#segments.some(({ segment }) => existsSync(segmentPath(this.#directory.path, segment)))) return;
+    if (this.#segments.some(({ segment }) => existsSync(segmentPath(this.#directory.here, segment)))) return;
+    this.#movedTo = undefined;
     const { unread } = this;
     this.droppedCorrupt += unread;
     this.#told += unread;
@@ -277,7 +293,8 @@ export class Spool {
     this.#positionFile.close();
     this.#positionFile = this.#openPosition();
     this.#goOn({ segment: this.#nextSegment, offset: 0, event: this.#nextEvent });
-    this.#report(`the spool ${this.#directory.path} was removed: it is made anew, and ${unread} events in it are lost`);
+    const lost = unread > 0 ? `, and ${unread} events in it are lost` : '';
+    this.#report(`the spool ${this.#directory.path} was removed: it is made anew${lost}`);
   }
 
   #openPosition(): PositionFile {
@@ -305,7 +322,7 @@ export class Spool {
     this.#closeReader();
     const offset = segment === this.#at.segment ? this.#at.offset : 0;
     try {
-      this.#reader = new SegmentReader(segmentPath(this.#directory.path, segment), segment, offset);
+      this.#reader = new SegmentReader(segmentPath(this.#directory.here, segment), segment, offset);
     } catch {
       this.damaged++; // removed by someone else: its events are counted as missing by their numbers
     }

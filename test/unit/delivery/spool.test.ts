@@ -158,7 +158,6 @@ describe('a directory that somebody removes', () => {
   test.each([
     ['deleted', (directory: string) => rmSync(directory, { recursive: true })],
     ['emptied', (directory: string) => spawnSync('sh', ['-c', `rm ${directory}/*`])],
-    ['moved', (directory: string) => renameSync(directory, join(folder(), 'elsewhere'))],
   ])('%s: it is made anew, and what was in it is counted and said once', (_, remove) => {
     const directory = join(folder(), 'spool');
     const spool = opened(directory);
@@ -174,6 +173,50 @@ describe('a directory that somebody removes', () => {
     closed(spool);
     const again = opened(directory);
     expect([again.unread, texts(readAll(again)), again.droppedCorrupt]).toEqual([2, ['d', 'e'], 0]);
+  });
+
+  test.each(['itself', 'its parent'])(
+    'that is moved, %s: it goes on there until all is read, then where it was',
+    (what) => {
+      const parent = join(folder(), 'parent');
+      const directory = join(parent, 'spool');
+      mkdirSync(directory, { recursive: true });
+      const spool = opened(directory, 1 << 20);
+      const big = 'x'.repeat(40 << 10);
+      const all = Array.from({ length: 8 }, (_, i) => `${i}${big}`);
+      for (const text of all.slice(0, 4)) spool.append(batch(text, 5));
+      expect(segmentsIn(directory).length, 'several segments are still to be opened').toBeGreaterThan(1);
+      const [from, to] = what === 'itself' ? [directory, join(folder(), 'moved')] : [parent, join(folder(), 'moved')];
+      const now = what === 'itself' ? to : join(to, 'spool');
+      renameSync(from, to);
+      for (const text of all.slice(4)) {
+        passASecond();
+        expect(spool.append(batch(text, 5))).toBe(true);
+      }
+      expect(reports).toEqual([
+        `the spool ${directory} was moved: it goes on in ${now}, and is made anew when that is read`,
+      ]);
+      expect([spool.unread, texts(readAll(spool)), spool.droppedCorrupt, spool.damaged]).toEqual([40, all, 0, 0]);
+      mkdirSync(parent, { recursive: true });
+      passASecond();
+      expect(spool.append(batch('a', 5))).toBe(true);
+      expect(segmentsIn(directory)).toHaveLength(1);
+      expect(reports.slice(1)).toEqual([`the spool ${directory} was removed: it is made anew`]);
+      expect([texts(readAll(spool)), spool.droppedCorrupt]).toEqual([['a'], 0]);
+    },
+  );
+
+  test('that is moved with its parent goes on there as long as there is no place for another', () => {
+    const parent = join(folder(), 'parent');
+    mkdirSync(parent);
+    const spool = opened(join(parent, 'spool'));
+    renameSync(parent, join(folder(), 'moved'));
+    for (const text of ['a', 'b']) {
+      passASecond();
+      expect(spool.append(batch(text))).toBe(true);
+    }
+    for (const record of readAll(spool)) spool.commit(record.position);
+    expect([reports.length, spool.droppedCorrupt, spool.unread]).toEqual([1, 0, 0]);
   });
 
   test('a segment that is deleted while it is written costs what was in it, and what came within a second', () => {
