@@ -44,8 +44,7 @@ export class Memory {
       ({ linear: this.linear, buffer: this.buffer, bytes: this.bytes, view: this.view } = whole);
       this.#room = whole.#room;
     } else {
-      const pages = Math.ceil(whole / PAGE);
-      this.linear = new WebAssembly.Memory({ initial: pages, maximum: pages });
+      this.linear = linearMemory(Math.ceil(whole / PAGE));
       this.buffer = this.linear.buffer;
       this.bytes = new Uint8Array(this.buffer);
       this.view = new DataView(this.buffer);
@@ -100,6 +99,18 @@ export class Memory {
     if (end > this.#room.size) throw new RangeError(`no room for ${size} more bytes in the pipeline's memory`);
     this.#room.used = end;
     return offset;
+  }
+}
+
+/** V8 sets addresses aside for all that 32 bits could reach, and spares each access a comparison; it takes no memory for them. */
+function linearMemory(pages: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    const mend = 'raise the limit (ulimit -v, LimitAS=), or set NODE_OPTIONS=--disable-wasm-trap-handler';
+    throw new Error(`too few addresses for the memory of events, 10 GB of which are only set aside: ${mend}`, {
+      cause,
+    });
   }
 }
 

@@ -1,5 +1,7 @@
 // What the daemon promises beside speed: memory that has a bound, and a start that nobody notices.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { busyNamespace, timeToFirstEvent } from '../../scripts/bench/startup.js';
@@ -29,5 +31,27 @@ test('the first event is written within half a second of the start', async () =>
     expect(least).toBeLessThan(500);
   } finally {
     lab.close();
+  }
+});
+
+test('where addresses are rationed the daemon says what to raise, and runs with the flag that it names', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flowlogd-limits-'));
+  const config = join(folder, 'flowlogd.conf');
+  // It ends by itself: there is no such namespace.
+  writeFileSync(
+    config,
+    `[global]\nstack=log1:NFLOG,base1:BASE,json1:JSON\n[log1]\nnetwork_namespace_path="${folder}/none"\n[json1]\nfile="${folder}/out"\n`,
+  );
+  const start = (environment: Readonly<Record<string, string>>) => {
+    const command = `ulimit -v 8000000; exec node "${join(import.meta.dirname, '../../dist/main.js')}" -v -c "${config}"`;
+    return spawnSync('bash', ['-c', command], { encoding: 'utf8', env: { ...process.env, ...environment } }).stderr;
+  };
+  try {
+    expect(start({})).toContain(
+      'raise the limit (ulimit -v, LimitAS=), or set NODE_OPTIONS=--disable-wasm-trap-handler',
+    );
+    expect(start({ NODE_OPTIONS: '--disable-wasm-trap-handler' })).toMatch(/log1:NFLOG.*No such file/);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
