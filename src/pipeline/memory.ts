@@ -1,4 +1,5 @@
 import type { Slots } from '../system/pump.ts';
+import { SLACK } from '../wire/ascii.ts';
 
 /** A cache line: neighbours do not share one. */
 const LINE = 64;
@@ -44,7 +45,8 @@ export class Memory {
       ({ linear: this.linear, buffer: this.buffer, bytes: this.bytes, view: this.view } = whole);
       this.#room = whole.#room;
     } else {
-      this.linear = linearMemory(Math.ceil(whole / PAGE));
+      // Text is read in words, up to the last one beyond its end.
+      this.linear = linearMemory(Math.ceil((whole + SLACK) / PAGE));
       this.buffer = this.linear.buffer;
       this.bytes = new Uint8Array(this.buffer);
       this.view = new DataView(this.buffer);

@@ -100,3 +100,16 @@ test('a head has two texts, of which one may be empty, and no more room than it 
   expect(() => head.set('12345', '6789')).toThrow('a head of 9 bytes in a room of 8');
   expect(line('head', write, head.address)).toBe('é|');
 });
+
+test('text at the very end of the memory is read in words, too', () => {
+  const full = new Memory(64 << 10);
+  const last = new Record(full, FIRST_SLOT + 1);
+  full.bytes.set(Buffer.from('end'), (64 << 10) - 3);
+  last.setBytes(A, (64 << 10) - 3, 3);
+  const render = compileLine('at the end', last, full, (to) => {
+    to.bytes(A);
+    to.printable(A, 100);
+    to.jsonString('', A);
+  });
+  expect(Buffer.from(full.bytes.subarray(TO, render(last.address, TO, 0))).toString()).toBe('endend"end"');
+});
