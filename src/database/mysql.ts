@@ -5,8 +5,8 @@ import { type Answer, type Column, type Driver, type Fault, missingPackage } fro
 import type { Cell, Form, Row } from './rows.ts';
 import type { DatabaseTarget } from './target.ts';
 
-/** Rows of one statement: what is more goes in several, so that few statements are prepared. */
-const SIZES = [256, 16, 1];
+/** Rows of one statement: what is more goes in several. Each size is prepared once, and each statement sent costs as much as some rows. */
+const SIZES = [256, 64, 16, 4, 1];
 /** The protocol numbers parameters with 16 bits. */
 const MOST_PARAMETERS = 65_535;
 /** What is wrong with a row, and yet has no SQLSTATE of its own: no default, wrong value, check constraint. */
@@ -29,11 +29,9 @@ class MysqlDriver implements Driver {
   readonly #mysql: typeof import('mysql2/promise');
   #connection: Connection | undefined;
   #closing = false;
-  /** A statement is `before`, then `row` as often as it has rows. */
-  #before = '';
-  #row = '';
   #forms: readonly Form[] = [];
-  #sizes: readonly number[] = [1];
+  /** The same statement for several numbers of rows, the largest first. */
+  #statements: readonly { readonly rows: number; readonly text: string }[] = [];
 
   constructor(target: DatabaseTarget, mysql: typeof import('mysql2/promise')) {
     this.#target = target;
@@ -82,30 +80,37 @@ class MysqlDriver implements Driver {
     this.#forms = columns.map(({ form }) => form);
     // Bytes as digits: as a parameter they would be taken for text of the connection's character set.
     const places = this.#forms.map((form) => (form === 'bytes' ? 'UNHEX(?)' : '?')).join(', ');
-    const most = Math.floor(MOST_PARAMETERS / columns.length);
-    this.#sizes = SIZES.filter((size) => size <= most);
+    let most = Math.floor(MOST_PARAMETERS / columns.length);
+    let before: string;
+    let row: string;
     const called = /^call\s+(.*?)\s*(?:\(\s*\))?$/i.exec(procedure);
     if (/^insert\b/i.test(procedure)) {
       const into = procedure.toUpperCase() === 'INSERT' ? `INSERT INTO ${this.own(this.#target.table)}` : procedure;
-      this.#before = `${into} (${columns.map(({ name }) => quoted(name)).join(', ')}) VALUES `;
-      this.#row = `(${places})`;
+      before = `${into} (${columns.map(({ name }) => quoted(name)).join(', ')}) VALUES `;
+      row = `(${places})`;
     } else if (called) {
-      this.#before = 'CALL ';
-      this.#row = `${routine(called[1]!)}(${places})`;
-      this.#sizes = [1];
+      before = 'CALL ';
+      row = `${routine(called[1]!)}(${places})`;
+      most = 1;
     } else {
-      this.#before = 'SELECT ';
-      this.#row = `${routine(procedure)}(${places})`;
+      before = 'SELECT ';
+      row = `${routine(procedure)}(${places})`;
     }
+    this.#statements = SIZES.filter((rows) => rows <= most).map((rows) => ({
+      rows,
+      text: before + new Array(rows).fill(row).join(', '),
+    }));
   }
 
   async insert(rows: readonly Row[], from: number, to: number): Promise<void> {
     for (let at = from; at < to; ) {
-      const size = this.#sizes.find((one) => one <= to - at)!;
+      const { rows: size, text } = this.#statements.find((one) => one.rows <= to - at)!;
       const values: (string | number | null)[] = [];
-      for (let i = at; i < at + size; i++)
-        for (const [j, cell] of rows[i]!.entries()) values.push(this.#value(cell, j));
-      await this.#connection!.execute(this.#before + new Array(size).fill(this.#row).join(', '), values);
+      for (let i = at; i < at + size; i++) {
+        const row = rows[i]!;
+        for (let j = 0; j < row.length; j++) values.push(this.#value(row[j]!, j));
+      }
+      await this.#connection!.execute(text, values);
       at += size;
     }
   }
