@@ -78,6 +78,7 @@ describe('networks', () => {
   test('/0 lets its family pass, no other', () => {
     expect(passes(new FlowFilter(['0.0.0.0/0'], [], []), '255.255.255.255', '1.1.1.1')).toBe(true);
     expect(passes(new FlowFilter(['0.0.0.0/0'], [], []), '::1', '::2')).toBe(false);
+    expect(passes(new FlowFilter(['::/0'], [], []), '::1', '::2')).toBe(true); // ulogd 2.0.8 lets none of them pass
   });
 
   test('every way to write an IPv6 address is understood', () => {
