@@ -116,10 +116,11 @@ export class UsageError extends Error {}
 
 function readCommand(command: string, rest: readonly string[]): Arguments {
   const [operand] = rest;
-  if (command === 'help' && operand !== undefined && isCommand(operand)) return { command, about: operand };
-  if (command === 'help') return { command };
-  if (!isCommand(command)) throw new UsageError(`unknown command "${command}"${suggestion(command, commandNames)}`);
-  if (rest.some((word) => word === '--help' || word === '-h')) return { command: 'help', about: command };
+  if (command === 'help' && operand === undefined) return { command };
+  const named = command === 'help' ? operand : command;
+  if (!isCommand(named)) throw new UsageError(`unknown command "${named}"${suggestion(named, commandNames)}`);
+  if (command === 'help') return { command, about: named };
+  if (rest.some((word) => word === '--help' || word === '-h')) return { command: 'help', about: named };
   if (command === 'check' && rest.length === 1 && operand !== undefined) return { command: 'check', file: operand };
   if (command === 'check') throw new UsageError('check takes one FILE');
   if (command === 'info' && rest.length <= 1) return operand === undefined ? { command } : { command, plugin: operand };

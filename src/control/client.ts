@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type Answer, NEWLINE, parseAnswer, type Request } from './protocol.ts';
 
@@ -30,7 +31,7 @@ function exchange(path: string, request: Request, patience: number): Promise<Ans
       fail(new Error(`${why} (${path})`));
     };
     socket.setTimeout(patience, () => giveUp(`the daemon does not answer within ${patience / 1000} s`));
-    socket.on('error', (error: NodeJS.ErrnoException) => giveUp(reasonOf(error)));
+    socket.on('error', (error: NodeJS.ErrnoException) => giveUp(reasonOf(error, path)));
     socket.on('close', () => giveUp(BROKEN_OFF));
     socket.on('data', (chunk) => {
       const end = chunk.indexOf(NEWLINE);
@@ -48,10 +49,13 @@ function exchange(path: string, request: Request, patience: number): Promise<Ans
   });
 }
 
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+function reasonOf({ code, message }: NodeJS.ErrnoException, path: string): string {
   if (code === 'ENOENT') return 'no daemon is running, or it has no control socket there';
+  if (code === 'ECONNREFUSED' && !isSocket(path)) return 'this is no control socket';
   if (code === 'ECONNREFUSED') return 'the daemon that made the control socket is dead';
   if (code === 'EACCES' || code === 'EPERM') return 'no right to ask the daemon: it takes root, or its group';
   if (code === 'ECONNRESET' || code === 'EPIPE') return BROKEN_OFF;
   return message;
 }
+
+const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() ?? true;

@@ -37,7 +37,9 @@ export function describeGroupHolder(group: number, namespace?: string): string {
   const proc = procOf(namespace);
   const holders = proc ? groupHolders(read(`${proc}/net/netfilter/nfnetlink_log`), read(`${proc}/net/netlink`)) : [];
   const holder = holders.find((one) => one.group === group);
-  if (!holder) return `NFLOG group ${group} is held by another process: a group has one reader per network namespace`;
+  // Inside a user namespace a process has every capability, which does not reach network namespaces made outside of it.
+  if (!holder)
+    return `NFLOG group ${group} is refused: another process reads it (a group has one reader per network namespace), or CAP_NET_ADMIN does not reach this network namespace, as from inside a user namespace`;
   return `NFLOG group ${group} is held by ${describeHolder(holder)}: a group has one reader per network namespace; stop it or log to another group`;
 }
 

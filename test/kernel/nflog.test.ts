@@ -1,5 +1,7 @@
 // NFLOG against the kernel: groups, privileges, options, and packets of every size.
-import { statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Lab, until } from '../../scripts/lab.js';
 import { Daemon, killRest, logDatagrams, PACKETS, Run, sendDatagrams } from '../support/daemon.ts';
@@ -36,6 +38,19 @@ END`,
     inside,
   );
 const noExtraRule = () => lab.sh('nft delete table ip extra', namespace);
+
+test('from inside a user namespace a refused group is not said to be held', () => {
+  const folder = lab.directory;
+  const config = join(folder, 'user-namespace.conf');
+  writeFileSync(
+    config,
+    `[global]\nstack=log1:NFLOG,base1:BASE,json1:JSON\n[log1]\ngroup=61\n[json1]\nfile="${folder}/out"\n`,
+  );
+  const command = ['netns', 'exec', namespace, 'unshare', '-Ur', process.execPath, 'dist/main.js', '-v', '-c', config];
+  const { status, stderr } = spawnSync('ip', command, { encoding: 'utf8' });
+  expect(status).toBe(1);
+  expect(stderr).toContain('or CAP_NET_ADMIN does not reach this network namespace, as from inside a user namespace');
+});
 
 describe('a group that another process holds', () => {
   test('is named with that process, and the other stacks run', async () => {

@@ -15,6 +15,11 @@ describe('help', () => {
     expect(helpText(name)).toMatch(new RegExp(`^Usage: flowlogd ${name}\\b[^]*\\.\n[^]*\n$`));
   });
 
+  test('on what is no command is an error that names the nearest', () => {
+    expect(() => readArguments(['help', 'stauts'])).toThrow('unknown command "stauts"; did you mean "status"?');
+    expect(readArguments(['help'])).toEqual({ command: 'help' });
+  });
+
   test('of the program names every command, and fits a terminal', () => {
     const text = helpText();
     for (const name of commandNames) expect(text).toContain(`flowlogd ${name}`);

@@ -177,6 +177,13 @@ test('the socket of a dead daemon is replaced', async () => {
   expect(await ask(stale, 'nothing')).toBeNull();
 });
 
+test.each(['a file', 'a folder'])('%s is no control socket to ask', async (what) => {
+  const other = join(folder, what);
+  if (what === 'a file') writeFileSync(other, '');
+  else mkdirSync(other);
+  await expect(ask(other, 'nothing')).rejects.toThrow(`this is no control socket (${other})`);
+});
+
 test('a file of that name that is no socket is left alone', async () => {
   const file = join(folder, 'file');
   writeFileSync(file, 'mine');

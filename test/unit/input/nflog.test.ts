@@ -104,7 +104,7 @@ describe('binding', () => {
 
   test('a group that another one holds, or may not be had, is explained', async () => {
     kernel.refusal = () => EPERM;
-    await expect(started({ group: 77 })).rejects.toThrow(/^NFLOG group 77(:| is held by )/);
+    await expect(started({ group: 77 })).rejects.toThrow(/^NFLOG group 77(: | is refused: another process reads it )/);
     expect(socket().closed).toBe(true);
   });
 
