@@ -17,7 +17,7 @@ import { summary } from './summary.ts';
 
 /**
  * Bytes of pipeline memory. Inputs of one kind share what they receive into, a stack takes a few KB, and an output to JSON 8 KB,
- * or, when it has much to write, 512 KB; much more would set V8's garbage collector to work.
+ * or, when it has much to write, up to 2 MB; much more would set V8's garbage collector to work.
  */
 const MEMORY = 64 << 20;
 

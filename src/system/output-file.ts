@@ -10,7 +10,7 @@ import { linesEnd } from './torn-end.ts';
 
 const NEWLINE = 0x0a;
 /** A batch that grows beyond this is written in parts. */
-const FLUSH_SIZE = 256 << 10;
+const FLUSH_SIZE = 1 << 20;
 /** Notes that wait at most for a file that cannot be written: the oldest are given up first. */
 const NOTES = 16;
 

@@ -70,10 +70,10 @@ describe('writing', () => {
   test('a batch that grows large is written in parts', () => {
     const file = opened();
     const line = 'x'.repeat(1023);
-    for (let i = 0; i < 300; i++) writeLines(file, line);
-    expect(statSync(path).size).toBe(256 << 10);
+    for (let i = 0; i < 1100; i++) writeLines(file, line);
+    expect(statSync(path).size).toBe(1 << 20);
     file.flush();
-    expect(text()).toBe(`${line}\n`.repeat(300));
+    expect(text()).toBe(`${line}\n`.repeat(1100));
   });
 
   test('a flush with nothing to write does nothing', () => {
